@@ -1,0 +1,68 @@
+"""Drawing pictures with adopted modules: Euler's method on the WebUI's noise levels, so that the same seed gives the same picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from diffusers import EulerDiscreteScheduler
+from PIL import Image
+
+from lora_trainer.checkpoint.adopt import Parts
+from lora_trainer.checkpoint.encoders import decode, encode_tokens, tokenize
+from lora_trainer.checkpoint.noise import NoiseSchedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """One picture to draw: raw texts without prompt syntax, sizes in pixels."""
+
+    prompt: str
+    negative_prompt: str = ""
+    seed: int = 1
+    steps: int = 20
+    cfg_scale: float = 7.0
+    width: int = 512
+    height: int = 512
+
+
+def noise_levels(schedule: NoiseSchedule, steps: int) -> torch.Tensor:
+    """(steps,) sigmas from most to least noise, evenly spaced in timesteps and interpolated in their logarithm (k-diffusion)."""
+    logs = schedule.sigmas().log().numpy()
+    times = np.linspace(schedule.steps - 1, 0, steps)
+    return torch.from_numpy(np.exp(np.interp(times, np.arange(schedule.steps), logs)))
+
+
+def starting_noise(drawing: Drawing, channels: int, factor: int) -> torch.Tensor:
+    """(1, C, H / factor, W / factor) noise of the drawing's seed, from the CPU's generator as the WebUI's RNG source "CPU"."""
+    generator = torch.Generator().manual_seed(drawing.seed)
+    return torch.randn((1, channels, drawing.height // factor, drawing.width // factor), generator=generator)
+
+
+@torch.no_grad()
+def draw_latents(parts: Parts, drawing: Drawing, dtype: torch.dtype) -> torch.Tensor:
+    """(1, C, h, w) scaled latents of a picture, in fp32; the U-Net works in ``dtype``."""
+    device = next(parts.unet.parameters()).device
+    scheduler = EulerDiscreteScheduler(
+        trained_betas=(1 - parts.noise.alphas_cumprod / parts.noise.alphas_cumprod.roll(1).index_fill(0, torch.tensor([0]), 1.0)).numpy(),
+        prediction_type=parts.noise.prediction_type,
+    )
+    scheduler.set_timesteps(sigmas=noise_levels(parts.noise, drawing.steps).tolist(), device=device)
+    factor = 2 ** (len(parts.vae.config.block_out_channels) - 1)
+    x = starting_noise(drawing, parts.unet.config.in_channels, factor).to(device) * scheduler.sigmas[0].to(device)
+    context = encode_tokens(parts, tokenize(parts, [drawing.negative_prompt, drawing.prompt])).float()
+    with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+        for t in scheduler.timesteps:
+            scaled = scheduler.scale_model_input(x, t)
+            both = torch.cat([scaled, scaled])
+            negative, positive = parts.unet(both, t, encoder_hidden_states=context).sample.float().chunk(2)
+            guided = negative + drawing.cfg_scale * (positive - negative)
+            x = scheduler.step(guided, t, x).prev_sample
+    return x
+
+
+def draw_picture(parts: Parts, drawing: Drawing, dtype: torch.dtype = torch.float32) -> Image.Image:
+    """The picture, 8 bits a channel."""
+    pixels = decode(parts, draw_latents(parts, drawing, dtype))[0]
+    return Image.fromarray((pixels.permute(1, 2, 0).cpu().numpy() * 255).round().astype(np.uint8))

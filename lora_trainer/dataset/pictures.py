@@ -1,0 +1,92 @@
+"""One image file, read safely: upright, opaque, RGB, or a ``BadDataset`` with its name."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFile
+
+from lora_trainer.errors import BadDataset
+
+# Read whatever the file's name says, but nothing that starts other programs (EPS) or needs a plug-in.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+# Pillow has such a limit too, but other extensions switch it off (and so does the WebUI's X/Y/Z plot).
+MAX_PIXELS = 178_956_970
+# What Pillow raises on damaged files (found by feeding it thousands of them).
+DAMAGED = (OSError, EOFError, SyntaxError, ValueError, struct.error, zlib.error, Image.DecompressionBombError)
+
+ORIENTATION = 0x0112  # EXIF's tag
+_Turn = Image.Transpose
+UPRIGHT = {
+    2: _Turn.FLIP_LEFT_RIGHT,
+    3: _Turn.ROTATE_180,
+    4: _Turn.FLIP_TOP_BOTTOM,
+    5: _Turn.TRANSPOSE,
+    6: _Turn.ROTATE_270,
+    7: _Turn.TRANSVERSE,
+    8: _Turn.ROTATE_90,
+}
+SIDEWAYS = (_Turn.TRANSPOSE, _Turn.ROTATE_270, _Turn.TRANSVERSE, _Turn.ROTATE_90)
+
+
+def open_picture(path: Path) -> Image.Image:
+    """The picture as its maker saw it: EXIF rotation applied, transparency on white, first frame, 8-bit RGB."""
+    with _decoded(path) as image:
+        turn = _turn(image)
+        picture = _opaque(image)
+        return picture if turn is None else picture.transpose(turn)
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Width and height of the upright picture. Decodes it all: a truncated file is to be found before training."""
+    with _decoded(path) as image:
+        width, height = image.size
+        return (height, width) if _turn(image) in SIDEWAYS else (width, height)
+
+
+@contextmanager
+def _decoded(path: Path) -> Iterator[Image.Image]:
+    """The loaded image as Pillow sees it; whatever goes wrong with it is a ``BadDataset``."""
+    try:
+        with _strict(), Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
+            image.load()
+            yield image
+    except DAMAGED as error:
+        raise BadDataset("image_unreadable", field="images", name=path.name, reason=str(error)) from error
+
+
+@contextmanager
+def _strict() -> Iterator[None]:
+    """Let Pillow refuse truncated files: extensions such as the WD14 tagger make it fill them up with grey."""
+    before = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """How to turn the image upright; damaged EXIF data is passed over, as image viewers do."""
+    try:
+        return UPRIGHT.get(image.getexif().get(ORIENTATION, 1))
+    except (*DAMAGED, KeyError, IndexError, TypeError):
+        return None
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """8-bit RGB, with white where the image is transparent."""
+    if image.mode.startswith("I"):  # 16-bit grey, which Pillow's own conversion clips to white
+        grey = np.asarray(image).astype(np.float32) / 257
+        return Image.fromarray(grey.round().clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+    return image.convert("RGB")

@@ -1,0 +1,1 @@
+"""Hosts: whoever owns the checkpoint and draws pictures; the WebUI, ourselves, or memory in tests."""

@@ -1,0 +1,75 @@
+"""One run at a time, on a thread of its own: what the tab's buttons and the command line hold on to.
+
+It is the outer edge of a run: whatever goes wrong inside becomes a ``Failed`` event with a sentence for the user, and a log entry.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import traceback
+
+from lora_trainer.commands import Commands
+from lora_trainer.errors import Busy, UserError
+from lora_trainer.events import Event, Failed
+from lora_trainer.host.protocol import Host
+from lora_trainer.job import Job, prepare, work
+from lora_trainer.language import English, translate
+from lora_trainer.run import Run
+from lora_trainer.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Runs jobs on ``host``, one at a time. All methods may be called from any thread."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.commands = Commands()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._job: Job | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a run is going on."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def run(self) -> Run | None:
+        """The run that is going on, or the last one of this session."""
+        return self._job.run if self._job else None
+
+    def start(self, settings: Settings, language: str = English) -> Run:
+        """Check all that can be checked, then begin. Raises ``Busy`` while a run goes on, and any other ``UserError`` at once."""
+        with self._lock:
+            if self.busy and self._job:
+                raise Busy("busy", name=self._job.settings.output.name)
+            job = prepare(settings, self.host, language)
+            self._job, self.commands = job, Commands()
+            self._thread = threading.Thread(target=self._work, args=(job, self.commands), name="lora_trainer", daemon=True)
+            self._thread.start()
+            return job.run
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the end of the run, at most ``timeout`` seconds; whether it has ended."""
+        if self._thread is not None:
+            self._thread.join(timeout)
+        return not self.busy
+
+    def _work(self, job: Job, commands: Commands) -> None:
+        try:
+            for event in work(job, commands):
+                self._tell(job, event)
+        except UserError as error:
+            log.info("run %s failed: %s", job.run.id, error)
+            self._tell(job, Failed(message=error.text(job.language)))
+        except Exception as error:
+            log.exception("run %s failed", job.run.id)
+            message = translate("error.unexpected", job.language, reason=error, folder=job.run.folder)
+            self._tell(job, Failed(message=message, detail=traceback.format_exc()))
+
+    def _tell(self, job: Job, event: Event) -> None:
+        job.run.append(event)
+        self.host.report(event)

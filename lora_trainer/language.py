@@ -1,0 +1,35 @@
+"""Texts in English and Chinese, by key. They lie outside ``ui/`` because the command line speaks both languages too."""
+
+from __future__ import annotations
+
+import json
+import locale
+from functools import cache
+from pathlib import Path
+
+English, Chinese = "en", "zh"
+LANGUAGES = (English, Chinese)
+
+
+@cache
+def texts(language: str) -> dict[str, str]:
+    """All texts of ``language``, merged from ``locale/<language>/*.json``; a key in two files is a ``ValueError``."""
+    merged: dict[str, str] = {}
+    for file in sorted((Path(__file__).with_name("locale") / language).glob("*.json")):
+        for key, text in json.loads(file.read_text(encoding="utf-8")).items():
+            if key in merged:
+                raise ValueError(f"the text {key!r} stands twice; once in {file.name}")
+            merged[key] = text
+    return merged
+
+
+def translate(key: str, language: str = English, **values: object) -> str:
+    """The text of ``key`` filled with ``values``; English where ``language`` lacks it, ``KeyError`` where both do."""
+    text = texts(language).get(key) if language in LANGUAGES else None
+    return (text or texts(English)[key]).format(**values)
+
+
+def system_language() -> str:
+    """``"zh"`` where the operating system speaks Chinese, else ``"en"``."""
+    code = locale.getlocale()[0] or ""
+    return Chinese if code.lower().startswith(("zh", "chinese")) else English

@@ -1,0 +1,1 @@
+"""Training: objective, optimizer, schedule, previews, and the loop that reads like the method."""

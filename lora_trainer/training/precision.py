@@ -1,0 +1,72 @@
+"""Device and number formats of a run: where the borrowed modules work, and in what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from lora_trainer.checkpoint.adopt import Parts
+from lora_trainer.errors import BadSettings
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The device that trains, and the format of the frozen weights' arithmetic (LoRA weights are always fp32)."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+    def autocast(self) -> torch.autocast:
+        """Runs the frozen layers in ``dtype``; does nothing in fp32."""
+        return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
+
+
+def choose_device(wanted: str) -> str:
+    """``"cuda"`` or ``"cpu"``. Raises ``BadSettings`` when CUDA is wanted and there is none."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise BadSettings("no_cuda", field="device")
+    return "cuda" if wanted in ("auto", "cuda") and torch.cuda.is_available() else "cpu"
+
+
+def choose(device: str, mixed_precision: str) -> Precision:
+    """The precision for ``device``: auto takes bf16 where CUDA has it, else fp16 on CUDA, and fp32 on the CPU.
+
+    Raises ``BadSettings`` for fp16 on the CPU, which PyTorch cannot train in.
+    """
+    if device == "cpu":
+        if mixed_precision == "fp16":
+            raise BadSettings("fp16_on_cpu", field="mixed_precision")
+        return Precision(torch.device("cpu"), DTYPES["bf16" if mixed_precision == "bf16" else "fp32"])
+    best = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    return Precision(torch.device(device), DTYPES[best if mixed_precision == "auto" else mixed_precision])
+
+
+def place(parts: Parts, precision: Precision) -> None:
+    """Have our modules on the device, in formats that can train there.
+
+    A tensor that is already right stays shared with its owner; the others are replaced in our modules alone. The CPU has no
+    half-precision arithmetic to train in, so fp16 weights become fp32 there. The VAE never works in fp16, where SDXL's overflows.
+    """
+    on_cpu = precision.device.type == "cpu"
+    for module in (parts.unet, parts.text_encoder, parts.vae):
+        for tensor in (*module.parameters(), *module.buffers()):
+            half = tensor.dtype == torch.float16
+            dtype = torch.float32 if half and (on_cpu or module is parts.vae) else tensor.dtype
+            tensor.data = tensor.data.to(precision.device, dtype)
+
+
+@contextmanager
+def fast_maths(device: torch.device) -> Iterator[None]:
+    """TF32 and cuDNN's own choice of algorithms while we train, given back afterwards."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
+    try:
+        if device.type == "cuda":
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = before

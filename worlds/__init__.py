@@ -1,0 +1,1 @@
+"""Small drawn worlds with a known truth, to train on and to measure against."""

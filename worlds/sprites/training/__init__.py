@@ -1,0 +1,1 @@
+"""How the Sprites checkpoint was made: VAE, then text encoder, then U-Net, then export."""

@@ -1,0 +1,101 @@
+"""Train the U-Net on encoded scenes, the text encoder and the VAE frozen: ``python -m worlds.sprites.training.unet OUT``."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import DDPMScheduler
+
+from lora_trainer.checkpoint.tokenizer import clip_tokenizer
+from worlds.sprites.scene import Scene, caption, random_scene, render
+from worlds.sprites.training.parts import TagTokens, cosine, make_text_encoder, make_unet, make_vae, save, silence_residuals
+
+STEPS, BATCH, LR, SEED = 5000, 32, 1e-3, 3
+SCENES = 8000
+# Flat pictures leak their mean colour through the last timesteps of SD's schedule (terminal alpha-bar 0.0047), and the model then
+# reads the colour from the noise instead of the prompt. Latents at half of unit variance and noise with an offset hide it.
+LATENT_STD = 0.5
+NOISE_OFFSET = 0.1
+
+
+def scheduler() -> DDPMScheduler:
+    """Stable Diffusion 1's noise schedule."""
+    return DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False)
+
+
+def encoded_scenes(out: Path, count: int) -> tuple[list[Scene], torch.Tensor]:
+    """``count`` scenes and their unscaled latents (count, 4, 16, 16); encoded once, then read back."""
+    rng = random.Random(SEED)
+    scenes = [random_scene(rng) for _ in range(count)]
+    cache = out / f"latents-{count}.pt"
+    if not cache.is_file():
+        vae = make_vae()
+        vae.load_state_dict(torch.load(out / "vae.pt"))
+        latents, start = [], time.monotonic()
+        for first in range(0, count, 16):
+            pixels = np.stack([np.asarray(render(scene)) for scene in scenes[first : first + 16]])
+            x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
+            with torch.no_grad():
+                latents.append(vae.encode(x.contiguous(memory_format=torch.channels_last)).latent_dist.mean)
+        torch.save(torch.cat(latents).contiguous(), cache)
+        print(f"encoded {count} scenes in {time.monotonic() - start:.0f} s", flush=True)
+    return scenes, torch.load(cache)
+
+
+def timesteps(count: int, generator: torch.Generator) -> torch.Tensor:
+    """(count,) timesteps of 0 ... 999, leaning towards noise, where the prompt decides what there is."""
+    u = torch.rand(count, generator=generator)
+    return (1000 * u ** (1 / 1.5)).long().clamp_(max=999)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--scenes", type=int, default=SCENES)
+    args = parser.parse_args()
+    torch.manual_seed(SEED)
+    rng, generator = random.Random(SEED), torch.Generator().manual_seed(SEED)
+    scenes, latents = encoded_scenes(args.out, args.scenes)
+    factor = LATENT_STD / float(latents.std())
+    (args.out / "scale_factor.txt").write_text(f"{factor:.6f}\n", encoding="utf-8")
+    tokenize = TagTokens(clip_tokenizer(args.out / "clip"))
+    encoder = make_text_encoder()
+    encoder.load_state_dict(torch.load(args.out / "text.pt"))
+    unet = make_unet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    silence_residuals(unet)
+    average = torch.optim.swa_utils.AveragedModel(unet, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998))
+    noise_schedule = scheduler()
+    optimizer = torch.optim.AdamW(unet.parameters(), lr=LR, betas=(0.9, 0.99), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: cosine(s, args.steps, warmup=200))
+    start, losses = time.monotonic(), []
+    for step in range(1, args.steps + 1):
+        chosen = [rng.randrange(len(scenes)) for _ in range(BATCH)]
+        texts = ["" if rng.random() < 0.1 else caption(scenes[i], rng) for i in chosen]
+        with torch.no_grad():
+            context = encoder(tokenize(texts)).last_hidden_state
+        x = latents[chosen] * factor
+        noise = torch.randn(x.shape, generator=generator)
+        noise += NOISE_OFFSET * torch.randn((*x.shape[:2], 1, 1), generator=generator)
+        t = timesteps(BATCH, generator)
+        noised = noise_schedule.add_noise(x, noise, t).contiguous(memory_format=torch.channels_last)
+        loss = torch.nn.functional.mse_loss(unet(noised, t, encoder_hidden_states=context).sample, noise)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        average.update_parameters(unet)
+        losses.append(float(loss.detach()))
+        if step % 100 == 0:
+            print(f"unet {step} loss {np.mean(losses[-100:]):.4f} {time.monotonic() - start:.0f} s", flush=True)
+            save(average.module, args.out / "unet.pt")
+
+
+if __name__ == "__main__":
+    main()
