@@ -2,15 +2,13 @@
 
 Error map::
 
-    UserError            anything a user can mend; has a message key and the values it names
-    ├── BadSettings      a setting, or two together, that cannot work (``field`` names it)
-    ├── BadDataset       images or captions that cannot be used
-    ├── BadCheckpoint    a checkpoint that is missing, unreadable or of an unsupported kind
-    ├── Busy             something else is running
-    └── RunFailed        a run that could not go on
+UserError            anything a user can mend; has a message key and the values it names ├── BadSettings      a
+setting, or two together, that cannot work (``field`` names it) ├── BadDataset       images or captions that cannot be
+used ├── BadCheckpoint    a checkpoint that is missing, unreadable or of an unsupported kind ├── Busy
+something else is running └── RunFailed        a run that could not go on
 
-A message says what happened, why, and what to do next. Its texts are in ``locale/<language>/errors.json`` under ``key``;
-programming errors stay ``ValueError`` and ``AssertionError``.
+A message says what happened, why, and what to do next. Its texts are in ``locale/<language>/errors.json`` under
+``key``; programming errors stay ``ValueError`` and ``AssertionError``.
 """
 
 from __future__ import annotations
@@ -19,7 +17,8 @@ from lora_trainer.language import English, translate
 
 
 class UserError(Exception):
-    """A failure that a user can mend. ``key`` selects the sentence, ``values`` fill it, ``field`` names the setting at fault."""
+    """A failure that a user can mend. ``key`` selects the sentence, ``values`` fill it, ``field`` names the setting
+    at fault."""
 
     def __init__(self, key: str, *, field: str | None = None, **values: object) -> None:
         self.key, self.field, self.values = key, field, values

@@ -58,7 +58,8 @@ class Stepped(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Validated(Event):
-    """Loss on held-out images at fixed noise and timesteps, and on as many training images; epoch 0 is the base model."""
+    """Loss on held-out images at fixed noise and timesteps, and on as many training images; epoch 0 is the base
+    model."""
 
     epoch: int
     held_out: float
@@ -103,7 +104,8 @@ class Chosen(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finished(Event):
-    """The run is over: ``outcome`` is ``finished`` or ``stopped``; ``report`` is relative to the run folder, or empty."""
+    """The run is over: ``outcome`` is ``finished`` or ``stopped``; ``report`` is relative to the run folder, or
+    empty."""
 
     outcome: str
     report: str = ""
@@ -129,7 +131,8 @@ def to_dict(event: Event) -> dict[str, Any]:
 
 
 def from_dict(values: dict[str, Any]) -> Event:
-    """The inverse of ``to_dict``; ``KeyError`` on an unknown kind. Keys that the kind lacks (such as ``time``) are passed over."""
+    """The inverse of ``to_dict``; ``KeyError`` on an unknown kind. Keys that the kind lacks (such as ``time``) are
+    passed over."""
     kind = KINDS[values["kind"]]
     names = {field.name for field in dataclasses.fields(kind)}
     plain = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key in names}

@@ -1,29 +1,18 @@
-"""The run folder, which is the truth (D5): ``run.json``, ``events.jsonl``, ``cache/``, ``samples/``, ``grid/``."""
+"""The run folder, which is the truth (D5): ``run.json``, ``events.jsonl``, ``samples/``, ``grid/``."""
 
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lora_trainer.disk import write_whole
 from lora_trainer.errors import UserError
 from lora_trainer.events import Event, from_dict, to_dict
 from lora_trainer.settings import Settings, from_flat, to_flat
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: a temporary file, flushed to the disk, then renamed over it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 @dataclass(frozen=True)
@@ -34,7 +23,8 @@ class Run:
 
     @classmethod
     def create(cls, runs: Path, settings: Settings, now: float | None = None) -> Run:
-        """A new folder under ``runs``, named by time and LoRA name, with the settings in it. Raises ``UserError`` if it cannot be."""
+        """A new folder under ``runs``, named by time and LoRA name, with the settings in it. Raises ``UserError`` if
+        it cannot be."""
         stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
         folder = runs / f"{stamp}-{settings.output.name}"
         number = 1
@@ -42,9 +32,9 @@ class Run:
             number += 1
             folder = runs / f"{stamp}-{settings.output.name}-{number}"
         try:
-            for part in ("cache", "samples", "grid"):
+            for part in ("samples", "grid"):
                 (folder / part).mkdir(parents=True)
-            write_text(folder / "run.json", json.dumps(to_flat(settings), indent=2, ensure_ascii=False) + "\n")
+            write_whole(folder / "run.json", json.dumps(to_flat(settings), indent=2, ensure_ascii=False) + "\n")
         except OSError as error:
             raise UserError("folder_unwritable", path=folder, reason=error.strerror or error) from error
         return cls(folder)
@@ -65,7 +55,8 @@ class Run:
             file.write(line + "\n")
 
     def lines(self, first: int = 0) -> Iterator[dict[str, Any]]:
-        """The event lines from number ``first`` on, with their times; a last line cut short by a crash is passed over."""
+        """The event lines from number ``first`` on, with their times; a last line cut short by a crash is passed
+        over."""
         path = self.folder / "events.jsonl"
         if not path.is_file():
             return

@@ -1,8 +1,8 @@
 """Every setting of a run: frozen dataclasses with one documented line under each field.
 
-Forms, the command line, the API and the translations are generated from these classes. A field's name is unique over all groups,
-follows kohya's scripts where they have it, and is the widget's ``elem_id`` behind ``lora_trainer_``. Limits stand in the field's
-metadata; ``__post_init__`` enforces them.
+Forms, the command line, the API and the translations are generated from these classes. A field's name is unique over
+all groups, follows kohya's scripts where they have it, and is the widget's ``elem_id`` behind ``lora_trainer_``.
+Limits stand in the field's metadata; ``__post_init__`` enforces them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import itertools
 import textwrap
 import typing
 from dataclasses import dataclass
@@ -21,7 +22,14 @@ from lora_trainer.errors import BadSettings
 MAX_SEED = 2**32 - 1
 
 
-def limited(default: Any, *, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = (), basic: bool = False) -> Any:
+def limited(
+    default: Any,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    basic: bool = False,
+) -> Any:
     """A field with limits (both inclusive) or choices; ``basic`` fields are shown unfolded."""
     metadata = {"low": low, "high": high, "choices": choices, "basic": basic}
     return dataclasses.field(default=default, metadata=metadata)
@@ -189,8 +197,12 @@ def help_texts() -> dict[str, str]:
     found = {}
     for kind in groups().values():
         body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0].body  # type: ignore[attr-defined]
-        for line, below in zip(body, body[1:], strict=False):
-            if isinstance(line, ast.AnnAssign) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+        for line, below in itertools.pairwise(body):
+            if (
+                isinstance(line, ast.AnnAssign)
+                and isinstance(below, ast.Expr)
+                and isinstance(below.value, ast.Constant)
+            ):
                 found[ast.unparse(line.target)] = str(below.value.value)
     return found
 
@@ -204,7 +216,8 @@ def from_flat(values: dict[str, Any]) -> Settings:
         group, field = fields()[name]
         value = tuple(value) if isinstance(value, list) else value
         grouped[group][name] = float(value) if type(field.default) is float and type(value) is int else value
-    return Settings(**{group: kind(**grouped[group]) for group, kind in groups().items()})
+    made: dict[str, Any] = {group: kind(**grouped[group]) for group, kind in groups().items()}
+    return Settings(**made)
 
 
 def to_flat(settings: Settings) -> dict[str, Any]:

@@ -13,8 +13,8 @@ SPEED_OVER = 50  # steps that the speed is taken over
 
 @dataclass(kw_only=True, slots=True)
 class Status:
-    """A run at a moment: ``follow`` every event line and read it. ``state`` is ``running``, ``finished``, ``stopped`` or ``failed``;
-    ``stage`` is that of the ``Stage`` event."""
+    """A run at a moment: ``follow`` every event line and read it. ``state`` is ``running``, ``finished``, ``stopped``
+    or ``failed``; ``stage`` is that of the ``Stage`` event."""
 
     state: str = "running"
     stage: str = "loading"
@@ -61,7 +61,9 @@ class Status:
         self.lines += 1
         kind = line["kind"]
         if kind == "started":
-            self.name, self.images, self.steps, self.epochs = (line[key] for key in ("name", "images", "steps", "epochs"))
+            self.name, self.images, self.steps, self.epochs = (
+                line[key] for key in ("name", "images", "steps", "epochs")
+            )
         elif kind == "stage":
             self.stage, self.done, self.total = line["stage"], 0, line["total"]
         elif kind == "progress":

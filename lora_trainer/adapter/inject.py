@@ -24,8 +24,12 @@ def inject(module: torch.nn.Module, targets: str, network: NetworkSettings, seed
     Raises ``ValueError`` when nothing matches. The same seed gives the same weights.
     """
     config = LoraConfig(
-        r=network.network_dim, lora_alpha=alpha_of(network), target_modules=targets, lora_dropout=0.0, init_lora_weights=True
-    )  # type: ignore[arg-type]  # peft types alpha as a whole number, and divides it as any
+        r=network.network_dim,
+        lora_alpha=alpha_of(network),
+        target_modules=targets,
+        lora_dropout=0.0,
+        init_lora_weights=True,
+    )
     inject_adapter_in_model(config, module, adapter_name=ADAPTER)
     # Weights are drawn anew, on the CPU, so that they depend on nothing but the seed.
     generator = torch.Generator().manual_seed(seed)

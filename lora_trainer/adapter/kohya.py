@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from safetensors.torch import save
 
 from lora_trainer.adapter.inject import ADAPTER, TEXT_TARGETS, UNET_TARGETS, inject, lora_layers
 from lora_trainer.checkpoint.adopt import Parts
+from lora_trainer.disk import write_whole
 from lora_trainer.errors import BadSettings
 from lora_trainer.settings import NetworkSettings
 
@@ -46,13 +46,7 @@ def write_lora(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mappin
     bare = save(dict(tensors), metadata=dict(metadata))
     body = bare[8 + int.from_bytes(bare[:8], "little") :]
     full = {**metadata, "sshs_model_hash": hashlib.sha256(body).hexdigest()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(save(dict(tensors), metadata=full))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_whole(path, save(dict(tensors), metadata=full))
 
 
 def read_lora(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -69,14 +63,20 @@ def read_lora(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
 
 
 def load_lora(parts: Parts, path: Path) -> None:
-    """Put the LoRA of a file into both networks, replacing the one that is there. Raises ``BadSettings`` when it does not fit."""
+    """Put the LoRA of a file into both networks, replacing the one that is there. Raises ``BadSettings`` when it does
+    not fit."""
     tensors, _ = read_lora(path)
     rest = set(tensors)
-    for prefix, network, targets in ((UNET_PREFIX, parts.unet, UNET_TARGETS), (TEXT_PREFIX, parts.text_encoder, TEXT_TARGETS)):
+    for prefix, network, targets in (
+        (UNET_PREFIX, parts.unet, UNET_TARGETS),
+        (TEXT_PREFIX, parts.text_encoder, TEXT_TARGETS),
+    ):
         if not any(name.startswith(f"{prefix}_") for name in tensors):
             continue
         if not lora_layers(network):
-            sample = next(t for name, t in tensors.items() if name.startswith(prefix) and name.endswith("lora_down.weight"))
+            sample = next(
+                t for name, t in tensors.items() if name.startswith(prefix) and name.endswith("lora_down.weight")
+            )
             inject(network, targets, NetworkSettings(network_dim=sample.shape[0]), seed=0)
         rest -= _fill(network, prefix, tensors)
     if rest:
@@ -99,7 +99,7 @@ def _fill(network: torch.nn.Module, prefix: str, tensors: Mapping[str, torch.Ten
         down.data = tensors[key_down].to(down.device, torch.float32).reshape(rank, *down.shape[1:])
         up.data = tensors[key_up].to(up.device, torch.float32).reshape(up.shape[0], rank, *up.shape[2:])
         alpha = float(tensors[key_alpha]) if key_alpha in tensors else float(rank)
-        layer.scaling[ADAPTER], layer.r[ADAPTER], layer.lora_alpha[ADAPTER] = alpha / rank, rank, alpha  # type: ignore[assignment]
+        layer.scaling[ADAPTER], layer.r[ADAPTER], layer.lora_alpha[ADAPTER] = alpha / rank, rank, alpha
         used |= {key_down, key_up, key_alpha} & set(tensors)
     return used
 

@@ -1,7 +1,7 @@
 """Borrowing a checkpoint (D1): diffusers modules built around the tensors that somebody else holds.
 
-Modules are made on the ``meta`` device and take the tensors by reference, so nothing is copied; diffusers' own converters rename the
-keys. What is adopted must not be written to: its owner still draws pictures with it.
+Modules are made on the ``meta`` device and take the tensors by reference, so nothing is copied; diffusers' own
+converters rename the keys. What is adopted must not be written to: its owner still draws pictures with it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class Parts:
 
 
 def adopt(checkpoint: Checkpoint, scratch: Path) -> Parts:
-    """Build modules around the checkpoint's tensors. ``scratch`` is a folder for CLIP's vocabulary, if it has to be made.
+    """Build modules around the checkpoint's tensors. ``scratch`` is a folder for CLIP's vocabulary, if it has to be
+    made.
 
     Raises ``BadCheckpoint`` for a kind of model that cannot be trained.
     """
@@ -78,12 +79,13 @@ def _filled(module: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
 
 
 def _text_names(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The tensors under this transformers version's names: 5 dropped the prefix ``text_model.``, 4.31 the position numbers."""
+    """The tensors under this transformers version's names: 5 dropped the prefix ``text_model.``, 4.31 the position
+    numbers."""
     wanted = module.state_dict()
     prefix = "text_model."
     short = not any(name.startswith(prefix) for name in wanted)
     renamed = {name.removeprefix(prefix) if short else name: tensor for name, tensor in tensors.items()}
-    positions = torch.arange(module.config.max_position_embeddings).unsqueeze(0)  # type: ignore[union-attr]
+    positions = torch.arange(module.config.max_position_embeddings).unsqueeze(0)
     found = {name: renamed[name] for name in wanted if name in renamed}
     numbers = {name: positions for name in wanted if name.endswith("position_ids")}
     for name, buffer in module.named_buffers():

@@ -1,6 +1,8 @@
-"""The sizes of a model, from its config where it has one and otherwise from its weights' shapes; never from a constant per family.
+"""The sizes of a model, from its config where it has one and otherwise from its weights' shapes; never from a
+constant per family.
 
-Only what no shape can tell has a default: SD1.5's eight attention heads (CLIP: 64 channels a head) and its noise schedule.
+Only what no shape can tell has a default: SD1.5's eight attention heads (CLIP: 64 channels a head) and its noise
+schedule.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ def ldm_config(tensors: Mapping[str, torch.Tensor], config: Mapping[str, Any]) -
 def _unet(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     width, channels = tensors[FIRST_CONV].shape[:2]
     blocks = _numbered(tensors, rf"{re.escape(UNET)}input_blocks\.(\d+)\.")
-    mults, attention, resnets, level = [], set(), 0, 0
+    mults: list[int] = []
+    attention, resnets, level = set(), 0, 0
     for block in range(1, max(blocks) + 1):
         prefix = f"{UNET}input_blocks.{block}."
         if f"{prefix}0.op.weight" in tensors:
@@ -41,7 +44,9 @@ def _unet(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
         mults[level:] = [tensors[f"{prefix}0.out_layers.3.weight"].shape[0] // width]
         if f"{prefix}1.norm.weight" in tensors:
             attention.add(2**level)
-    context = next(t.shape[1] for name, t in tensors.items() if name.startswith(UNET) and name.endswith("attn2.to_k.weight"))
+    context = next(
+        t.shape[1] for name, t in tensors.items() if name.startswith(UNET) and name.endswith("attn2.to_k.weight")
+    )
     return {
         "in_channels": channels,
         "out_channels": tensors[f"{UNET}out.2.weight"].shape[0],
@@ -82,7 +87,8 @@ def clip_config(tensors: Mapping[str, torch.Tensor], config: Mapping[str, Any]) 
         "max_position_embeddings": tensors[f"{embeddings}position_embedding.weight"].shape[0],
         "projection_dim": width,
     }
-    # transformers' own default of end token 2 selects its old way of finding the end; SD1's text encoder was trained with it.
+    # transformers' own default of end token 2 selects its old way of finding the end; SD1's text encoder was trained
+    # with it.
     defaults = {"num_attention_heads": max(1, width // CLIP_HEAD_CHANNELS), "hidden_act": "quick_gelu"}
     known = ("num_attention_heads", "hidden_act", "layer_norm_eps", "bos_token_id", "eos_token_id", "pad_token_id")
     return {**defaults, **{name: config[name] for name in known if name in config}, **measured}

@@ -51,7 +51,8 @@ class Encoders:
 
 
 def fingerprint(module: torch.nn.Module) -> str:
-    """A short hash over some thousand numbers of every weight: enough to tell two models apart, and it copies next to nothing."""
+    """A short hash over some thousand numbers of every weight: enough to tell two models apart, and it copies next to
+    nothing."""
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         if tensor.is_floating_point() and tensor.numel():

@@ -23,7 +23,9 @@ def open_checkpoint(path: Path) -> Checkpoint:
     except (SafetensorError, OSError) as error:
         raise BadCheckpoint("checkpoint_unreadable", field="checkpoint", name=path.name, reason=error) from error
     config = read_config(path.with_suffix(".yaml"))
-    return Checkpoint(title=path.stem, tensors=tensors, config=config, text_config=text_config(config, path.parent), path=path)
+    return Checkpoint(
+        title=path.stem, tensors=tensors, config=config, text_config=text_config(config, path.parent), path=path
+    )
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -39,11 +41,12 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def text_config(config: dict[str, Any], *folders: Path) -> dict[str, Any]:
-    """The text encoder's own config where the model config names a local folder (relative to one of ``folders``), else empty."""
+    """The text encoder's own config where the model config names a local folder (relative to one of ``folders``),
+    else empty."""
     stage = config.get("model", {}).get("params", {}).get("cond_stage_config", {})
     version = (stage.get("params") or {}).get("version")
     for folder in folders if version else ():
-        file = folder / version / "config.json"
+        file = folder / str(version) / "config.json"
         if file.is_file():
             return dict(json.loads(file.read_text(encoding="utf-8")))
     return {}

@@ -1,4 +1,5 @@
-"""Drawing pictures with adopted modules: Euler's method on the WebUI's noise levels, so that the same seed gives the same picture."""
+"""Drawing pictures with adopted modules: Euler's method on the WebUI's noise levels, so that the same seed gives the
+same picture."""
 
 from __future__ import annotations
 
@@ -28,14 +29,16 @@ class Drawing:
 
 
 def noise_levels(schedule: NoiseSchedule, steps: int) -> torch.Tensor:
-    """(steps,) sigmas from most to least noise, evenly spaced in timesteps and interpolated in their logarithm (k-diffusion)."""
+    """(steps,) sigmas from most to least noise, evenly spaced in timesteps and interpolated in their logarithm
+    (k-diffusion)."""
     logs = schedule.sigmas().log().numpy()
     times = np.linspace(schedule.steps - 1, 0, steps)
     return torch.from_numpy(np.exp(np.interp(times, np.arange(schedule.steps), logs)))
 
 
 def starting_noise(drawing: Drawing, channels: int, factor: int) -> torch.Tensor:
-    """(1, C, H / factor, W / factor) noise of the drawing's seed, from the CPU's generator as the WebUI's RNG source "CPU"."""
+    """(1, C, H / factor, W / factor) noise of the drawing's seed, from the CPU's generator as the WebUI's RNG source
+    "CPU"."""
     generator = torch.Generator().manual_seed(drawing.seed)
     return torch.randn((1, channels, drawing.height // factor, drawing.width // factor), generator=generator)
 
@@ -45,7 +48,9 @@ def draw_latents(parts: Parts, drawing: Drawing, dtype: torch.dtype) -> torch.Te
     """(1, C, h, w) scaled latents of a picture, in fp32; the U-Net works in ``dtype``."""
     device = next(parts.unet.parameters()).device
     scheduler = EulerDiscreteScheduler(
-        trained_betas=(1 - parts.noise.alphas_cumprod / parts.noise.alphas_cumprod.roll(1).index_fill(0, torch.tensor([0]), 1.0)).numpy(),
+        trained_betas=(
+            1 - parts.noise.alphas_cumprod / parts.noise.alphas_cumprod.roll(1).index_fill(0, torch.tensor([0]), 1.0)
+        ).numpy(),
         prediction_type=parts.noise.prediction_type,
     )
     scheduler.set_timesteps(sigmas=noise_levels(parts.noise, drawing.steps).tolist(), device=device)

@@ -12,11 +12,13 @@ import torch
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Weights in LDM names (``model.diffusion_model.…``, ``first_stage_model.…``, ``cond_stage_model.transformer.…``).
+    """Weights in LDM names (``model.diffusion_model.…``, ``first_stage_model.…``,
+    ``cond_stage_model.transformer.…``).
 
-    ``tensors`` are the host's own: shared, never to be written to. ``config`` is the model's LDM yaml as plain dictionaries, empty
-    where there is none; ``text_config`` is the CLIP text encoder's (transformers' names), likewise: what they leave open is read from
-    the weights' shapes. ``tokenizer`` is the host's, or None: then CLIP's is made.
+    ``tensors`` are the host's own: shared, never to be written to. ``config`` is the model's LDM yaml as plain
+    dictionaries, empty where there is none; ``text_config`` is the CLIP text encoder's (transformers' names),
+    likewise: what they leave open is read from the weights' shapes. ``tokenizer`` is the host's, or None: then CLIP's
+    is made.
     """
 
     title: str

@@ -48,9 +48,9 @@ def bucket_sizes(data: DataSettings) -> tuple[Size, ...]:
 def bucket_limits(data: DataSettings) -> tuple[int, int, int]:
     """Shortest side, longest side and step, made to fit each other (kohya's scripts refuse where these differ).
 
-    The step is a multiple of the VAE's and no more than the resolution. A shortest side not below the resolution, as the
-    default is at 256 and less, would leave only the square: then half the resolution is taken. A longest side below the
-    resolution is raised to it.
+    The step is a multiple of the VAE's and no more than the resolution. A shortest side that is not below the
+    resolution (at 256 and less the default is not) would leave only the square: then half the resolution is taken.
+    A longest side below the resolution is raised to it.
     """
     step = min(data.bucket_reso_steps, data.resolution) // STRIDE * STRIDE
     square = data.resolution // step * step

@@ -101,7 +101,8 @@ def prepare(path: Path, placement: Placement) -> torch.Tensor:
     # One step instead of resize and crop: a very long image would need gigabytes in between.
     box = placement.source_box(picture.size)
     picture = picture.resize(placement.bucket, Image.Resampling.LANCZOS, box=box)
-    return torch.from_numpy(np.array(picture, dtype=np.float32)).permute(2, 0, 1).div(127.5).sub(1)
+    pixels: torch.Tensor = torch.from_numpy(np.array(picture, dtype=np.float32))  # (H, W, 3) in 0..255
+    return pixels.permute(2, 0, 1).div(127.5).sub(1)
 
 
 def encode(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import random
 from collections.abc import Hashable, Sequence
@@ -20,7 +21,7 @@ def split(items: Sequence[T], share: float, seed: int) -> tuple[list[T], list[T]
     if share <= 0 or len(items) < FEWEST_TO_SPLIT:
         return list(items), []
     count = max(1, round(share * len(items)))
-    held_out = set(_shuffled(range(len(items)), random.Random(seed))[:count])
+    held_out = set(_shuffled(range(len(items)), _generator(seed))[:count])
     train = [item for index, item in enumerate(items) if index not in held_out]
     return train, [items[index] for index in sorted(held_out)]
 
@@ -33,7 +34,7 @@ def epoch_batches(
     A batch has one bucket; a bucket's last one may be smaller, none is dropped. Repeats come in rounds: an image meets
     itself in a batch only where rounds join.
     """
-    generator = random.Random(seed << 32 | epoch)
+    generator = _generator(seed, epoch)
     batches: list[list[int]] = []
     for bucket in dict.fromkeys(buckets):
         members = [index for index, its_bucket in enumerate(buckets) if its_bucket == bucket]
@@ -49,6 +50,12 @@ def steps_per_epoch(buckets: Sequence[Hashable], repeats: Sequence[int], batch_s
     for bucket, times in zip(buckets, repeats, strict=True):
         seen[bucket] = seen.get(bucket, 0) + times
     return sum(math.ceil(count / batch_size) for count in seen.values())
+
+
+def _generator(*numbers: int) -> random.Random:
+    """Random numbers of their own for every combination. Hashed, since ``Random`` starts alike from 2 and 2 + 2**32."""
+    digest = hashlib.sha256(repr(numbers).encode("ascii")).digest()
+    return random.Random(int.from_bytes(digest[:8], "big"))
 
 
 def _shuffled(items: Sequence[T], generator: random.Random) -> list[T]:

@@ -25,7 +25,8 @@ class Paths:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageRequest:
-    """One picture to draw. ``lora`` with ``weight`` is applied to the U-Net and the text encoder alike; None draws without.
+    """One picture to draw. ``lora`` with ``weight`` is applied to the U-Net and the text encoder alike; None draws
+    without.
 
     ``sampler`` is the WebUI's name of it.
     """
@@ -73,7 +74,8 @@ class Host(Protocol):
         """The loaded checkpoint by reference, or the file ``path``. Raises ``BadCheckpoint``."""
 
     def exclusive(self, device: str = "auto") -> AbstractContextManager[str]:
-        """Wait for a turn, take merged LoRAs out, yield the torch device to use (``"cuda"``, ``"cpu"``); give all back."""
+        """Wait for a turn, take merged LoRAs out, yield the torch device to use (``"cuda"``, ``"cpu"``); give all
+        back."""
 
     def taggers(self) -> list[str]:
         """Names of the taggers that the host has installed."""

@@ -1,6 +1,7 @@
 """One run at a time, on a thread of its own: what the tab's buttons and the command line hold on to.
 
-It is the outer edge of a run: whatever goes wrong inside becomes a ``Failed`` event with a sentence for the user, and a log entry.
+It is the outer edge of a run: whatever goes wrong inside becomes a ``Failed`` event with a sentence for the user, and
+a log entry.
 """
 
 from __future__ import annotations
@@ -42,13 +43,16 @@ class Worker:
         return self._job.run if self._job else None
 
     def start(self, settings: Settings, language: str = English) -> Run:
-        """Check all that can be checked, then begin. Raises ``Busy`` while a run goes on, and any other ``UserError`` at once."""
+        """Check all that can be checked, then begin. Raises ``Busy`` while a run goes on, and any other ``UserError``
+        at once."""
         with self._lock:
             if self.busy and self._job:
                 raise Busy("busy", name=self._job.settings.output.name)
             job = prepare(settings, self.host, language)
             self._job, self.commands = job, Commands()
-            self._thread = threading.Thread(target=self._work, args=(job, self.commands), name="lora_trainer", daemon=True)
+            self._thread = threading.Thread(
+                target=self._work, args=(job, self.commands), name="lora_trainer", daemon=True
+            )
             self._thread.start()
             return job.run
 

@@ -1,4 +1,5 @@
-"""The loss: mean squared error of the noise prediction (arXiv 2006.11239), on latents drawn anew from their posterior."""
+"""The loss: mean squared error of the noise prediction (arXiv 2006.11239), on latents drawn anew from their
+posterior."""
 
 from __future__ import annotations
 
@@ -22,9 +23,11 @@ class Draw:
 
 
 def draw(moments: torch.Tensor, steps: int, noise_offset: float, generator: torch.Generator) -> Draw:
-    """Draw latents from ``moments`` (B, 2C, h, w: mean, deviation), noise, and uniform timesteps of 0 ... ``steps`` - 1.
+    """Draw latents from ``moments`` (B, 2C, h, w: mean, deviation), noise, and uniform timesteps of 0 ... ``steps`` -
+    1.
 
-    All is drawn on the CPU, so that a seed means the same on every device. Noise offset: a constant per channel is added.
+    All is drawn on the CPU, so that a seed means the same on every device. Noise offset: a constant per channel is
+    added.
     """
     mean, deviation = moments.chunk(2, dim=1)
     latents = mean + deviation * torch.randn(mean.shape, generator=generator).to(mean)

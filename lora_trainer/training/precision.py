@@ -49,8 +49,9 @@ def choose(device: str, mixed_precision: str) -> Precision:
 def place(parts: Parts, precision: Precision) -> None:
     """Have our modules on the device, in formats that can train there.
 
-    A tensor that is already right stays shared with its owner; the others are replaced in our modules alone. The CPU has no
-    half-precision arithmetic to train in, so fp16 weights become fp32 there. The VAE never works in fp16, where SDXL's overflows.
+    A tensor that is already right stays shared with its owner; the others are replaced in our modules alone. The CPU
+    has no half-precision arithmetic to train in, so fp16 weights become fp32 there. The VAE never works in fp16,
+    where SDXL's overflows.
     """
     on_cpu = precision.device.type == "cpu"
     for module in (parts.unet, parts.text_encoder, parts.vae):
@@ -66,7 +67,9 @@ def fast_maths(device: torch.device) -> Iterator[None]:
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
     try:
         if device.type == "cuda":
-            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = (
+                True
+            )
         yield
     finally:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = before

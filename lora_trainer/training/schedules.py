@@ -6,7 +6,8 @@ import math
 
 
 def lr_factor(step: int, steps: int, kind: str, warmup: float) -> float:
-    """Factor on the learning rate at ``step`` (from 0) of ``steps``; ``warmup`` is the share of steps of the linear rise.
+    """Factor on the learning rate at ``step`` (from 0) of ``steps``; ``warmup`` is the share of steps of the linear
+    rise.
 
     ``constant`` holds 1 and ``cosine`` falls to 0 along half a cosine (arXiv 1608.03983).
     """

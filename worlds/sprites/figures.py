@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from worlds.sprites.palette import Array
+
 _FIGURES = {
     "cat": "#...# ##### ##### .###. .#.#.",
     "fish": "#.##. ##### ####. ##### #.##.",
@@ -37,15 +39,17 @@ class Character:
 CHARACTERS: dict[str, Character] = {
     "ghost": Character("ghost", "white", "black", (".###. #o#o# ##### ##### #.#.#", ".###. #o#o# ##### ##### .#.#.")),
     "robot": Character("robot", "gray", "red", ("#.#.. ##### #o#o# ##### .#.#.", "..#.. ##### #o#o# ##### #...#")),
-    "mushroom": Character("mushroom", "red", "white", (".###. ##o## #o### .ooo. .ooo.", ".###. #o#o# ##### ..o.. .ooo.")),
+    "mushroom": Character(
+        "mushroom", "red", "white", (".###. ##o## #o### .ooo. .ooo.", ".###. #o#o# ##### ..o.. .ooo.")
+    ),
 }
 
 
-def bitmap(text: str) -> np.ndarray:
+def bitmap(text: str) -> Array:
     """(5, 5) integers: 0 background, 1 body, 2 second colour."""
     return np.array([[".#o".index(c) for c in row] for row in text.split()])
 
 
-FIGURES: dict[str, np.ndarray] = {name: bitmap(text) for name, text in _FIGURES.items()}
+FIGURES: dict[str, Array] = {name: bitmap(text) for name, text in _FIGURES.items()}
 # A hat sits on top of the figure's box: two rows, as wide as the figure.
 HAT = bitmap(".###. #####")

@@ -1,19 +1,20 @@
 """Reads a Sprites picture back, cell by cell, and tells how well it matches its prompt or a concept.
 
-Every hypothesis (figure x mirrored x size x position x hat) splits the picture in regions. Each region explains as many cells as
-share its commonest colour, and the hypothesis that explains most cells wins.
+Every hypothesis (figure x mirrored x size x position x hat) splits the picture in regions. Each region explains as
+many cells as share its commonest colour, and the hypothesis that explains most cells wins.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 
 import numpy as np
 from PIL import Image
 
 from worlds.sprites.figures import CHARACTERS, FIGURES, HAT, bitmap
-from worlds.sprites.palette import INDEX, NAMES, nearest
+from worlds.sprites.palette import INDEX, NAMES, Array, nearest
 from worlds.sprites.scene import CELL, COLUMNS, GRID, PLACES, SIZES
 
 
@@ -36,11 +37,11 @@ class _Shapes:
     """Hypotheses of all figures: one row each of ``body`` and ``hat`` masks over the 256 cells."""
 
     labels: list[tuple[str, str, str, bool]]  # subject, size, place, with a hat
-    body: np.ndarray  # (H, 256)
-    hat: np.ndarray  # (H, 256)
+    body: Array  # (H, 256)
+    hat: Array  # (H, 256)
 
 
-def cells_of(image: Image.Image) -> np.ndarray:
+def cells_of(image: Image.Image) -> Array:
     """(16, 16) palette indices: the median colour of every cell, as its nearest palette colour."""
     pixels = np.asarray(image.convert("RGB").resize((GRID * CELL, GRID * CELL), Image.Resampling.NEAREST))
     blocks = pixels.reshape(GRID, CELL, GRID, CELL, 3).transpose(0, 2, 1, 3, 4).reshape(GRID, GRID, CELL * CELL, 3)
@@ -48,10 +49,13 @@ def cells_of(image: Image.Image) -> np.ndarray:
 
 
 def _place_of(size: str, column: int) -> str:
-    return min(PLACES, key=lambda place: abs(COLUMNS[size][place] + (0.5 if size == "small" and place != "right" else 0) - column))
+    return min(
+        PLACES,
+        key=lambda place: abs(COLUMNS[size][place] + (0.5 if size == "small" and place != "right" else 0) - column),
+    )
 
 
-def _mask(shape: np.ndarray, row: int, column: int) -> np.ndarray:
+def _mask(shape: Array, row: int, column: int) -> Array:
     full = np.zeros((GRID, GRID), dtype=shape.dtype)
     full[row : row + shape.shape[0], column : column + shape.shape[1]] = shape
     return full.ravel()
@@ -60,27 +64,24 @@ def _mask(shape: np.ndarray, row: int, column: int) -> np.ndarray:
 @cache
 def _shapes() -> _Shapes:
     labels, bodies, hats = [], [], []
-    for subject, figure in FIGURES.items():
-        for size, shape in ((s, f.repeat(i + 1, 0).repeat(i + 1, 1)) for f in _views(figure) for i, s in enumerate(SIZES)):
-            scale = 1 + SIZES.index(size)
-            hat = HAT.repeat(scale, 0).repeat(scale, 1)
-            for row in range(1, GRID - 5 * scale):
-                for column in range(1, GRID - 5 * scale):
-                    for worn in (False, True):
-                        if worn and row < hat.shape[0]:
-                            continue
-                        labels.append((subject, size, _place_of(size, column), worn))
-                        bodies.append(_mask(shape, row, column))
-                        hats.append(_mask(hat, row - hat.shape[0], column) if worn else np.zeros(GRID * GRID, dtype=int))
+    for subject, view in ((name, view) for name, figure in FIGURES.items() for view in _views(figure)):
+        for scale, size in enumerate(SIZES, start=1):
+            shape, hat = (bits.repeat(scale, 0).repeat(scale, 1) for bits in (view, HAT))
+            for row, column, worn in product(range(1, GRID - 5 * scale), range(1, GRID - 5 * scale), (False, True)):
+                if worn and row < hat.shape[0]:
+                    continue
+                labels.append((subject, size, _place_of(size, column), worn))
+                bodies.append(_mask(shape, row, column))
+                hats.append(_mask(hat, row - hat.shape[0], column) if worn else np.zeros(GRID * GRID, dtype=int))
     return _Shapes(labels, np.array(bodies, dtype=np.float32), np.array(hats, dtype=np.float32))
 
 
-def _views(shape: np.ndarray) -> list[np.ndarray]:
+def _views(shape: Array) -> list[Array]:
     mirrored = shape[:, ::-1]
     return [shape] if np.array_equal(shape, mirrored) else [shape, mirrored]
 
 
-def _border_of(cells: np.ndarray) -> tuple[int | None, int]:
+def _border_of(cells: Array) -> tuple[int | None, int]:
     """Colour of the frame (None where there is none) and the commonest colour just inside it."""
     frame = np.concatenate([cells[0], cells[-1], cells[1:-1, 0], cells[1:-1, -1]])
     counts = np.bincount(frame, minlength=len(NAMES))
@@ -133,8 +134,8 @@ def prompt_match(image: Image.Image, prompt: str) -> float:
 def _checks(tag: str, reading: Reading) -> list[bool]:
     if tag in SIZES:
         return [reading.size == tag]
-    if tag.startswith("on the "):
-        return [reading.place == tag.removeprefix("on the ")]
+    if tag in PLACES.values():
+        return [PLACES[reading.place] == tag]
     colour, _, thing = tag.partition(" ")
     if colour not in INDEX:
         return []
@@ -150,7 +151,7 @@ def _checks(tag: str, reading: Reading) -> list[bool]:
 
 
 @cache
-def _character_views(name: str) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def _character_views(name: str) -> list[tuple[Array, Array, Array]]:
     """For every pose, view, size and position: body mask, detail mask and the rest of the box, each (256,)."""
     views = []
     for shape in (v for pose in CHARACTERS[name].poses for v in _views(bitmap(pose))):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
 import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[Any]
 
 # Eight colours that tags can name, far enough apart that a nearest-colour reading is safe.
 COLOURS: dict[str, tuple[int, int, int]] = {
@@ -24,7 +29,7 @@ RGB = np.array([*COLOURS.values(), *EXTRA.values()], dtype=np.uint8)  # (10, 3)
 INDEX: dict[str, int] = {name: i for i, name in enumerate(NAMES)}
 
 
-def nearest(rgb: np.ndarray) -> np.ndarray:
+def nearest(rgb: Array) -> Array:
     """Index of the nearest palette colour for every colour of ``rgb`` (..., 3), in squared RGB distance."""
     difference = rgb[..., None, :].astype(np.float32) - RGB.astype(np.float32)
     return (difference**2).sum(-1).argmin(-1)

@@ -9,12 +9,12 @@ import numpy as np
 from PIL import Image
 
 from worlds.sprites.figures import CHARACTERS, FIGURES, HAT, bitmap
-from worlds.sprites.palette import COLOURS, INDEX, RGB
+from worlds.sprites.palette import COLOURS, INDEX, RGB, Array
 
 GRID = 16  # cells along a side
 CELL = 8  # pixels along a cell: the stride of the VAE
 SIZES = ("small", "large")
-PLACES = ("left", "middle", "right")
+PLACES = {"left": "on the left", "middle": "in the middle", "right": "on the right"}  # and the tag of each
 # Column of the figure's box for each size and place; small figures may stand one column aside.
 COLUMNS = {"small": {"left": 1, "middle": 5, "right": 10}, "large": {"left": 1, "middle": 3, "right": 5}}
 
@@ -50,25 +50,27 @@ def _other(rng: random.Random, *taken: str | None) -> str:
 
 def random_scene(rng: random.Random, character: str | None = None) -> Scene:
     """A scene drawn from ``rng``; with ``character`` its subject is that concept character."""
-    size, place = rng.choice(SIZES), rng.choice(PLACES)
+    size, place = rng.choice(SIZES), rng.choice(list(PLACES))
     scale = 1 + SIZES.index(size)
     if character is None:
         subject, colour = rng.choice(sorted(FIGURES)), rng.choice(list(COLOURS))
-        poses, worn = 1, (colour,)
+        poses, worn = 1, [colour]
     else:
         person = CHARACTERS[character]
         subject, colour = character, person.body
-        poses, worn = len(person.poses), (person.body, person.detail)
+        poses, worn = len(person.poses), [person.body, person.detail]
     background = _other(rng, *worn)
     hat = _other(rng, background, *worn) if rng.random() < 0.4 else None
     border = _other(rng, background) if rng.random() < 0.35 else None
     top = 1 + (HAT.shape[0] * scale if hat else 0)
     column = COLUMNS[size][place] + (rng.randint(0, 1) if size == "small" and place != "right" else 0)
     row = rng.randint(top, GRID - 1 - 5 * scale)
-    return Scene(subject, colour, background, size, place, row, column, hat, border, rng.random() < 0.5, rng.randrange(poses))
+    return Scene(
+        subject, colour, background, size, place, row, column, hat, border, rng.random() < 0.5, rng.randrange(poses)
+    )
 
 
-def paint(scene: Scene) -> np.ndarray:
+def paint(scene: Scene) -> Array:
     """(16, 16) palette indices."""
     cells = np.full((GRID, GRID), INDEX[scene.background])
     if scene.border:
@@ -83,14 +85,14 @@ def paint(scene: Scene) -> np.ndarray:
     return cells
 
 
-def _stamp(cells: np.ndarray, shape: np.ndarray, row: int, column: int, scale: int, inks: tuple[int, int]) -> None:
+def _stamp(cells: Array, shape: Array, row: int, column: int, scale: int, inks: tuple[int, int]) -> None:
     big = shape.repeat(scale, 0).repeat(scale, 1)
     window = cells[row : row + big.shape[0], column : column + big.shape[1]]
     for value, ink in enumerate(inks, start=1):
         window[big == value] = ink
 
 
-def to_image(cells: np.ndarray) -> Image.Image:
+def to_image(cells: Array) -> Image.Image:
     """A 128 x 128 picture of (16, 16) palette indices."""
     return Image.fromarray(RGB[cells].repeat(CELL, 0).repeat(CELL, 1))
 
@@ -103,7 +105,7 @@ def render(scene: Scene) -> Image.Image:
 def tags(scene: Scene) -> list[str]:
     """Every tag that holds for the scene; a concept character goes without a tag of its own."""
     found = [] if scene.subject in CHARACTERS else [f"{scene.colour} {scene.subject}"]
-    found += [f"{scene.background} background", scene.size, f"on the {scene.place}"]
+    found += [f"{scene.background} background", scene.size, PLACES[scene.place]]
     found += [f"{scene.hat} hat"] if scene.hat else []
     found += [f"{scene.border} border"] if scene.border else []
     return found

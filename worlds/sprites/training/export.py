@@ -1,7 +1,7 @@
 """Write the checkpoint in SD1's layout: ``python -m worlds.sprites.training.export OUT FILE``.
 
-Beside ``FILE`` (``sprites.safetensors``) it writes ``sprites.yaml``, the model config that the WebUI and LoRA Trainer read, and
-``clip/config.json``, the text encoder's.
+Beside ``FILE`` (``sprites.safetensors``) it writes ``sprites.yaml``, the model config that the WebUI and LoRA Trainer
+read, and ``clip/config.json``, the text encoder's.
 """
 
 from __future__ import annotations
@@ -19,13 +19,20 @@ from worlds.sprites.training.parts import TEXT_WIDTH, WIDTH, make_text_encoder, 
 from worlds.sprites.training.unet import scheduler
 
 RESNET = {
-    "norm1": "in_layers.0", "conv1": "in_layers.2", "norm2": "out_layers.0", "conv2": "out_layers.3",
-    "time_emb_proj": "emb_layers.1", "conv_shortcut": "skip_connection",
-}  # fmt: skip
+    "norm1": "in_layers.0",
+    "conv1": "in_layers.2",
+    "norm2": "out_layers.0",
+    "conv2": "out_layers.3",
+    "time_emb_proj": "emb_layers.1",
+    "conv_shortcut": "skip_connection",
+}
 ENDS = {
-    "time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2",
-    "conv_in": "input_blocks.0.0", "conv_norm_out": "out.0", "conv_out": "out.2",
-}  # fmt: skip
+    "time_embedding.linear_1": "time_embed.0",
+    "time_embedding.linear_2": "time_embed.2",
+    "conv_in": "input_blocks.0.0",
+    "conv_norm_out": "out.0",
+    "conv_out": "out.2",
+}
 
 
 def unet_name(name: str) -> str:
@@ -66,12 +73,9 @@ def vae_name(name: str, levels: int = 4) -> str:
     return name
 
 
-def tensors(out: Path) -> dict[str, torch.Tensor]:
-    """Every tensor of the checkpoint under its LDM name, in fp16; the noise schedule in fp32, as the WebUI expects it."""
+def ldm_tensors(unet: torch.nn.Module, vae: torch.nn.Module, text: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Every weight under its LDM name, as it is."""
     found = {}
-    unet, vae, text = make_unet(), make_vae(), make_text_encoder()
-    for module, file in ((unet, "unet.pt"), (vae, "vae.pt"), (text, "text.pt")):
-        module.load_state_dict(torch.load(out / file))
     for name, tensor in unet.state_dict().items():
         found[f"model.diffusion_model.{unet_name(name)}"] = tensor
     for name, tensor in vae.state_dict().items():
@@ -80,52 +84,106 @@ def tensors(out: Path) -> dict[str, torch.Tensor]:
     for name, tensor in text.state_dict().items():
         if not name.endswith("position_ids"):
             found[f"cond_stage_model.transformer.text_model.{name.removeprefix('text_model.')}"] = tensor
-    half = {name: tensor.to(torch.float16).contiguous() for name, tensor in found.items()}
+    return found
+
+
+def checkpoint_tensors(unet: torch.nn.Module, vae: torch.nn.Module, text: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The whole checkpoint: weights in fp16, and the noise schedule in fp32 as the WebUI expects it."""
+    half = {name: tensor.to(torch.float16).contiguous() for name, tensor in ldm_tensors(unet, vae, text).items()}
     half["cond_stage_model.transformer.text_model.embeddings.position_ids"] = torch.arange(77).unsqueeze(0)
     return {**half, **schedule_tensors()}
 
 
 def schedule_tensors() -> dict[str, torch.Tensor]:
-    """The schedule buffers that LDM keeps in a checkpoint; the WebUI makes its model on the meta device and needs them."""
+    """The schedule buffers that LDM keeps in a checkpoint; the WebUI makes its model on the meta device and needs
+    them."""
     betas = scheduler().betas.double()
     bar = (1 - betas).cumprod(0)
     before = torch.cat([torch.ones(1, dtype=torch.float64), bar[:-1]])
     variance = betas * (1 - before) / (1 - bar)
     values = {
-        "betas": betas, "alphas_cumprod": bar, "alphas_cumprod_prev": before,
-        "sqrt_alphas_cumprod": bar.sqrt(), "sqrt_one_minus_alphas_cumprod": (1 - bar).sqrt(),
-        "log_one_minus_alphas_cumprod": (1 - bar).log(), "sqrt_recip_alphas_cumprod": (1 / bar).sqrt(),
-        "sqrt_recipm1_alphas_cumprod": (1 / bar - 1).sqrt(), "posterior_variance": variance,
+        "betas": betas,
+        "alphas_cumprod": bar,
+        "alphas_cumprod_prev": before,
+        "sqrt_alphas_cumprod": bar.sqrt(),
+        "sqrt_one_minus_alphas_cumprod": (1 - bar).sqrt(),
+        "log_one_minus_alphas_cumprod": (1 - bar).log(),
+        "sqrt_recip_alphas_cumprod": (1 / bar).sqrt(),
+        "sqrt_recipm1_alphas_cumprod": (1 / bar - 1).sqrt(),
+        "posterior_variance": variance,
         "posterior_log_variance_clipped": variance.clamp(min=1e-20).log(),
         "posterior_mean_coef1": betas * before.sqrt() / (1 - bar),
         "posterior_mean_coef2": (1 - before) * (1 - betas).sqrt() / (1 - bar),
-    }  # fmt: skip
+    }
     return {name: value.float() for name, value in values.items()}
 
 
 def config(scale_factor: float) -> dict[str, object]:
     """The model config in LDM's layout."""
     unet = {
-        "image_size": 16, "in_channels": 4, "out_channels": 4, "model_channels": WIDTH, "attention_resolutions": [4, 2, 1],
-        "num_res_blocks": 2, "channel_mult": [1, 1, 1, 1], "num_heads": 4, "use_spatial_transformer": True,
-        "transformer_depth": 1, "context_dim": TEXT_WIDTH, "use_checkpoint": False, "legacy": False,
-    }  # fmt: skip
+        "image_size": 16,
+        "in_channels": 4,
+        "out_channels": 4,
+        "model_channels": WIDTH,
+        "attention_resolutions": [4, 2, 1],
+        "num_res_blocks": 2,
+        "channel_mult": [1, 1, 1, 1],
+        "num_heads": 4,
+        "use_spatial_transformer": True,
+        "transformer_depth": 1,
+        "context_dim": TEXT_WIDTH,
+        "use_checkpoint": False,
+        "legacy": False,
+    }
     ddconfig = {
-        "double_z": True, "z_channels": 4, "resolution": 128, "in_channels": 3, "out_ch": 3, "ch": WIDTH,
-        "ch_mult": [1, 1, 1, 1], "num_res_blocks": 1, "attn_resolutions": [], "dropout": 0.0,
-    }  # fmt: skip
+        "double_z": True,
+        "z_channels": 4,
+        "resolution": 128,
+        "in_channels": 3,
+        "out_ch": 3,
+        "ch": WIDTH,
+        "ch_mult": [1, 1, 1, 1],
+        "num_res_blocks": 1,
+        "attn_resolutions": [],
+        "dropout": 0.0,
+    }
     params = {
-        "linear_start": 0.00085, "linear_end": 0.012, "num_timesteps_cond": 1, "log_every_t": 200, "timesteps": 1000,
-        "first_stage_key": "jpg", "cond_stage_key": "txt", "image_size": 16, "channels": 4, "cond_stage_trainable": False,
-        "conditioning_key": "crossattn", "monitor": "val/loss_simple_ema", "scale_factor": scale_factor, "use_ema": False,
+        "linear_start": 0.00085,
+        "linear_end": 0.012,
+        "num_timesteps_cond": 1,
+        "log_every_t": 200,
+        "timesteps": 1000,
+        "first_stage_key": "jpg",
+        "cond_stage_key": "txt",
+        "image_size": 16,
+        "channels": 4,
+        "cond_stage_trainable": False,
+        "conditioning_key": "crossattn",
+        "monitor": "val/loss_simple_ema",
+        "scale_factor": scale_factor,
+        "use_ema": False,
         "unet_config": {"target": "ldm.modules.diffusionmodules.openaimodel.UNetModel", "params": unet},
         "first_stage_config": {
             "target": "ldm.models.autoencoder.AutoencoderKL",
-            "params": {"embed_dim": 4, "monitor": "val/rec_loss", "ddconfig": ddconfig, "lossconfig": {"target": "torch.nn.Identity"}},
+            "params": {
+                "embed_dim": 4,
+                "monitor": "val/rec_loss",
+                "ddconfig": ddconfig,
+                "lossconfig": {"target": "torch.nn.Identity"},
+            },
         },
-        "cond_stage_config": {"target": "ldm.modules.encoders.modules.FrozenCLIPEmbedder", "params": {"version": "clip"}},
-    }  # fmt: skip
-    return {"model": {"base_learning_rate": 1.0e-04, "target": "ldm.models.diffusion.ddpm.LatentDiffusion", "params": params}}
+        "cond_stage_config": {
+            "target": "ldm.modules.encoders.modules.FrozenCLIPEmbedder",
+            "params": {"version": "clip"},
+        },
+    }
+    return {
+        "model": {
+            "base_learning_rate": 1.0e-04,
+            "target": "ldm.models.diffusion.ddpm.LatentDiffusion",
+            "params": params,
+        }
+    }
 
 
 def main() -> None:
@@ -135,12 +193,35 @@ def main() -> None:
     args = parser.parse_args()
     args.file.parent.mkdir(parents=True, exist_ok=True)
     scale = float((args.out / "scale_factor.txt").read_text(encoding="utf-8"))
-    save_file(tensors(args.out), args.file, metadata={"format": "pt", "modelspec.title": "Sprites", "modelspec.license": "MIT"})
+    parts = [(make_unet(), "unet.pt"), (make_vae(), "vae.pt"), (make_text_encoder(), "text.pt")]
+    for module, file in parts:
+        module.load_state_dict(torch.load(args.out / file))
+    save_file(
+        checkpoint_tensors(*(module for module, _ in parts)),
+        args.file,
+        metadata={"format": "pt", "modelspec.title": "Sprites", "modelspec.license": "MIT"},
+    )
     args.file.with_suffix(".yaml").write_text(yaml.safe_dump(config(scale), sort_keys=False), encoding="utf-8")
     clip = make_text_encoder().config
-    names = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "hidden_act",
-             "max_position_embeddings", "layer_norm_eps", "projection_dim", "bos_token_id", "eos_token_id", "pad_token_id")  # fmt: skip
-    values = {"architectures": ["CLIPTextModel"], "model_type": "clip_text_model", **{name: getattr(clip, name) for name in names}}
+    names = (
+        "vocab_size",
+        "hidden_size",
+        "intermediate_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "hidden_act",
+        "max_position_embeddings",
+        "layer_norm_eps",
+        "projection_dim",
+        "bos_token_id",
+        "eos_token_id",
+        "pad_token_id",
+    )
+    values = {
+        "architectures": ["CLIPTextModel"],
+        "model_type": "clip_text_model",
+        **{name: getattr(clip, name) for name in names},
+    }
     folder = args.file.with_name("clip")
     folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")

@@ -65,7 +65,7 @@ def silence_residuals(module: torch.nn.Module) -> None:
 
 
 def pass_through(vae: AutoencoderKL) -> None:
-    """Start the VAE's down- and upsamplers as plain resampling, so that colour reaches both ends from the first step."""
+    """Start the VAE's down- and upsamplers as plain resampling: colour reaches both ends from the first step."""
     for name, part in vae.named_modules():
         if name.endswith(("downsamplers.0.conv", "upsamplers.0.conv")):
             torch.nn.init.dirac_(part.weight)

@@ -1,7 +1,7 @@
 """Teach the text encoder to read tags: ``python -m worlds.sprites.training.text OUT``.
 
-Every position from the end token on (the padding too) must tell every attribute that the caption names, through one linear layer.
-The U-Net then finds the whole prompt wherever its cross-attention looks.
+Every position from the end token on (the padding too) must tell every attribute that the caption names, through one
+linear layer. The U-Net then finds the whole prompt wherever its cross-attention looks.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "colour": tuple(COLOURS),
     "background": tuple(COLOURS),
     "size": SIZES,
-    "place": PLACES,
+    "place": tuple(PLACES),
     "hat": tuple(COLOURS),
     "border": tuple(COLOURS),
 }
@@ -39,8 +39,8 @@ def named(text: str) -> list[int]:
         colour, _, thing = tag.partition(" ")
         if tag in SIZES:
             found["size"] = 1 + SIZES.index(tag)
-        elif tag.startswith("on the "):
-            found["place"] = 1 + PLACES.index(tag.removeprefix("on the "))
+        elif tag in PLACES.values():
+            found["place"] = 1 + list(PLACES.values()).index(tag)
         elif thing in ("background", "hat", "border"):
             found[thing] = 1 + ATTRIBUTES[thing].index(colour)
         elif thing in FIGURES:
@@ -82,7 +82,10 @@ def main() -> None:
         optimizer.step()
         schedule.step()
         if step % 50 == 0:
-            print(f"text {step} loss {float(loss.detach()):.4f} wrong {wrong:.4f} {time.monotonic() - start:.0f} s", flush=True)
+            print(
+                f"text {step} loss {float(loss.detach()):.4f} wrong {wrong:.4f} {time.monotonic() - start:.0f} s",
+                flush=True,
+            )
             save(encoder, args.out / "text.pt")
 
 

@@ -1,4 +1,5 @@
-"""Train the U-Net on encoded scenes, the text encoder and the VAE frozen: ``python -m worlds.sprites.training.unet OUT``."""
+"""Train the U-Net on encoded scenes, the text encoder and the VAE frozen: ``python -m worlds.sprites.training.unet
+OUT``."""
 
 from __future__ import annotations
 
@@ -13,12 +14,22 @@ from diffusers import DDPMScheduler
 
 from lora_trainer.checkpoint.tokenizer import clip_tokenizer
 from worlds.sprites.scene import Scene, caption, random_scene, render
-from worlds.sprites.training.parts import TagTokens, cosine, make_text_encoder, make_unet, make_vae, save, silence_residuals
+from worlds.sprites.training.parts import (
+    TagTokens,
+    cosine,
+    make_text_encoder,
+    make_unet,
+    make_vae,
+    save,
+    silence_residuals,
+)
 
-STEPS, BATCH, LR, SEED = 5000, 32, 1e-3, 3
-SCENES = 8000
-# Flat pictures leak their mean colour through the last timesteps of SD's schedule (terminal alpha-bar 0.0047), and the model then
-# reads the colour from the noise instead of the prompt. Latents at half of unit variance and noise with an offset hide it.
+STEPS, BATCH, LR, SEED = 3600, 32, 1e-3, 3
+SCENES = 6000
+# Flat pictures leak their mean colour through the last timesteps of SD's schedule (terminal alpha-bar 0.0047), and the
+# model then
+# reads the colour from the noise instead of the prompt. Latents at half of unit variance and noise with an offset hide
+# it.
 LATENT_STD = 0.5
 NOISE_OFFSET = 0.1
 

@@ -1,0 +1,61 @@
+"""What differs between WebUIs and their versions, told by capability; written against AUTOMATIC1111 1.10.1."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from modules import devices, paths, processing, shared
+
+from lora_trainer.language import Chinese, English
+
+BUILT_IN_TAGGER = "deepbooru"
+
+
+def is_forge() -> bool:
+    """Whether this is Forge or a relative, which holds its weights in another way."""
+    return "modules_forge" in sys.modules or "ldm_patched" in sys.modules
+
+
+def lora_extension() -> Any | None:
+    """The built-in Lora extension's module, or None where it is switched off (kohya's is called ``networks`` too)."""
+    module = sys.modules.get("networks")
+    return module if hasattr(module, "network_apply_weights") else None
+
+
+def lora_folder() -> Path:
+    """Where LoRAs are looked for; the setting exists only with the Lora extension."""
+    return Path(getattr(shared.cmd_opts, "lora_dir", None) or Path(paths.models_path) / "Lora").absolute()
+
+
+def in_fp8() -> bool:
+    """Whether weights are kept in 8 bits (1.8 and later)."""
+    return bool(getattr(devices, "fp8", False))
+
+
+def asked_to_stop() -> bool:
+    """Whether a stop button was pressed: at once, or after the picture at hand (1.10 and later)."""
+    return bool(shared.state.interrupted or getattr(shared.state, "stopping_generation", False))
+
+
+def language() -> str:
+    """The language that the WebUI is set to, as far as we speak it."""
+    return Chinese if str(getattr(shared.opts, "localization", "")).lower().startswith("zh") else English
+
+
+def forget_conditions() -> None:
+    """Empty the cache of encoded prompts: it knows a LoRA by name and weight, and takes a new file for the old."""
+    for kind in (processing.StableDiffusionProcessing, processing.StableDiffusionProcessingTxt2Img):
+        for name in ("cached_c", "cached_uc", "cached_hr_c", "cached_hr_uc"):
+            cache = getattr(kind, name, None)
+            if cache:
+                cache[:] = [None] * len(cache)
+
+
+def taggers() -> list[str]:
+    """Names of the models of picobyte's or toriato's tagger extension, where one is there, and the WebUI's own."""
+    module = sys.modules.get("tagger.utils")
+    if module is not None and not getattr(module, "interrogators", None) and "tagger.uiset" not in sys.modules:
+        module.refresh_interrogators()  # toriato's list is empty before; picobyte's, which has uiset, is not
+    return [*getattr(module, "interrogators", {}), BUILT_IN_TAGGER]
