@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="python -m lora_trainer",
         description="Train a LoRA from a folder of images, compare its epochs in a grid, and pick the best.",
-        epilog="Example: python -m lora_trainer train --checkpoint base.safetensors --images set --trigger mychr --name me",
+        epilog="Example: python -m lora_trainer train --checkpoint base.safetensors --images set --trigger my --name m",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     train = _command(commands, "train", "train a LoRA, draw the grid and pick an epoch")

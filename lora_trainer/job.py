@@ -11,6 +11,7 @@ from pathlib import Path
 from lora_trainer.checkpoint.adopt import adopt
 from lora_trainer.checkpoint.encoders import Encoders
 from lora_trainer.checkpoint.family import Family, family_of
+from lora_trainer.checkpoint.precision import choose, choose_device, fast_maths, place
 from lora_trainer.commands import Commands
 from lora_trainer.comparison import Comparison, compare, prompts_for
 from lora_trainer.dataset.cache import Cache
@@ -26,7 +27,6 @@ from lora_trainer.run import Run
 from lora_trainer.settings import Settings
 from lora_trainer.training.learner import learning
 from lora_trainer.training.loop import Lesson, train
-from lora_trainer.training.precision import choose, choose_device, fast_maths, place
 
 
 @dataclass

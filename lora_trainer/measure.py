@@ -10,6 +10,7 @@ from lora_trainer.adapter.inject import eject
 from lora_trainer.adapter.kohya import load_lora
 from lora_trainer.checkpoint.adopt import adopt
 from lora_trainer.checkpoint.encoders import Encoders
+from lora_trainer.checkpoint.precision import choose, place
 from lora_trainer.commands import Commands
 from lora_trainer.dataset.cache import Cache
 from lora_trainer.dataset.encoding import encode, placed
@@ -20,7 +21,6 @@ from lora_trainer.picking.files import EpochFile
 from lora_trainer.run import all_runs
 from lora_trainer.settings import Settings
 from lora_trainer.training.learner import Model
-from lora_trainer.training.precision import choose, place
 from lora_trainer.training.validation import mean_loss
 
 

@@ -43,10 +43,14 @@ def state_of(parts: Parts, dtype: torch.dtype) -> dict[str, torch.Tensor]:
 
 def write_lora(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
     """Write the file whole or not at all, with kohya's hash of its body among the metadata."""
-    bare = save(dict(tensors), metadata=dict(metadata))
-    body = bare[8 + int.from_bytes(bare[:8], "little") :]
-    full = {**metadata, "sshs_model_hash": hashlib.sha256(body).hexdigest()}
-    write_whole(path, save(dict(tensors), metadata=full))
+    content = save(dict(tensors))
+    end = 8 + int.from_bytes(content[:8], "little")
+    header, body = json.loads(content[8:end]), content[end:]
+    header["__metadata__"] = {**metadata, "sshs_model_hash": hashlib.sha256(body).hexdigest()}
+    # The library writes metadata in a random order; in a sorted one, the same LoRA is the same file to the bit.
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode("utf-8")
+    text += b" " * (-len(text) % 8)
+    write_whole(path, len(text).to_bytes(8, "little") + text + body)
 
 
 def read_lora(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

@@ -13,6 +13,7 @@ from PIL import Image
 from lora_trainer.checkpoint.adopt import Parts
 from lora_trainer.checkpoint.encoders import decode, encode_tokens, tokenize
 from lora_trainer.checkpoint.noise import NoiseSchedule
+from lora_trainer.checkpoint.precision import Precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +45,9 @@ def starting_noise(drawing: Drawing, channels: int, factor: int) -> torch.Tensor
 
 
 @torch.no_grad()
-def draw_latents(parts: Parts, drawing: Drawing, dtype: torch.dtype) -> torch.Tensor:
-    """(1, C, h, w) scaled latents of a picture, in fp32; the U-Net works in ``dtype``."""
-    device = next(parts.unet.parameters()).device
+def draw_latents(parts: Parts, drawing: Drawing, precision: Precision) -> torch.Tensor:
+    """(1, C, h, w) scaled latents of a picture, in fp32; the U-Net works in ``precision``."""
+    device = precision.device
     scheduler = EulerDiscreteScheduler(
         trained_betas=(
             1 - parts.noise.alphas_cumprod / parts.noise.alphas_cumprod.roll(1).index_fill(0, torch.tensor([0]), 1.0)
@@ -57,7 +58,7 @@ def draw_latents(parts: Parts, drawing: Drawing, dtype: torch.dtype) -> torch.Te
     factor = 2 ** (len(parts.vae.config.block_out_channels) - 1)
     x = starting_noise(drawing, parts.unet.config.in_channels, factor).to(device) * scheduler.sigmas[0].to(device)
     context = encode_tokens(parts, tokenize(parts, [drawing.negative_prompt, drawing.prompt])).float()
-    with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+    with precision.autocast():
         for t in scheduler.timesteps:
             scaled = scheduler.scale_model_input(x, t)
             both = torch.cat([scaled, scaled])
@@ -67,7 +68,7 @@ def draw_latents(parts: Parts, drawing: Drawing, dtype: torch.dtype) -> torch.Te
     return x
 
 
-def draw_picture(parts: Parts, drawing: Drawing, dtype: torch.dtype = torch.float32) -> Image.Image:
+def draw_picture(parts: Parts, drawing: Drawing, precision: Precision) -> Image.Image:
     """The picture, 8 bits a channel."""
-    pixels = decode(parts, draw_latents(parts, drawing, dtype))[0]
+    pixels = decode(parts, draw_latents(parts, drawing, precision))[0]
     return Image.fromarray((pixels.permute(1, 2, 0).cpu().numpy() * 255).round().astype(np.uint8))

@@ -6,11 +6,24 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from modules import devices, paths, processing, shared
+from modules import devices, infotext_utils, paths, processing, shared
 
 from lora_trainer.language import Chinese, English
 
 BUILT_IN_TAGGER = "deepbooru"
+# Fields of an infotext that the WebUI sets to their first defaults when a text that is sent to txt2img lacks them.
+IMPLIED = (
+    "Clip skip",
+    "Emphasis",
+    "FP8 weight",
+    "RNG",
+    "Refiner switch by sampling steps",
+    "Schedule max sigma",
+    "Schedule min sigma",
+    "Schedule rho",
+    "VAE Decoder",
+    "VAE Encoder",
+)
 
 
 def is_forge() -> bool:
@@ -39,9 +52,14 @@ def asked_to_stop() -> bool:
     return bool(shared.state.interrupted or getattr(shared.state, "stopping_generation", False))
 
 
+def localization() -> str:
+    """The localization that the user chose: ``zh_CN``, ``None`` …"""
+    return str(getattr(shared.opts, "localization", "None"))
+
+
 def language() -> str:
-    """The language that the WebUI is set to, as far as we speak it."""
-    return Chinese if str(getattr(shared.opts, "localization", "")).lower().startswith("zh") else English
+    """The language of the progress bar and the messages at the start."""
+    return Chinese if localization().lower().startswith("zh") else English
 
 
 def forget_conditions() -> None:
@@ -51,6 +69,19 @@ def forget_conditions() -> None:
             cache = getattr(kind, name, None)
             if cache:
                 cache[:] = [None] * len(cache)
+
+
+def infotext_fields() -> dict[str, object]:
+    """The user's own values of the fields that an infotext has to name to leave them alone."""
+    labels = {info.infotext: name for name, info in shared.opts.data_labels.items() if getattr(info, "infotext", None)}
+    return {label: getattr(shared.opts, labels[label]) for label in IMPLIED if label in labels}
+
+
+def connect_paste(button: Any, box: Any) -> None:
+    """Have ``button`` send the infotext in ``box`` to txt2img. Only while the page is built."""
+    infotext_utils.register_paste_params_button(
+        infotext_utils.ParamBinding(paste_button=button, tabname="txt2img", source_text_component=box)
+    )
 
 
 def taggers() -> list[str]:

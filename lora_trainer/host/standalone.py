@@ -13,13 +13,13 @@ from lora_trainer.adapter.inject import eject, weighted
 from lora_trainer.adapter.kohya import load_lora
 from lora_trainer.checkpoint.adopt import Parts, adopt
 from lora_trainer.checkpoint.files import open_checkpoint
+from lora_trainer.checkpoint.precision import choose, choose_device, place
 from lora_trainer.checkpoint.sampling import Drawing, draw_picture
 from lora_trainer.checkpoint.source import Checkpoint
 from lora_trainer.disk import write_whole
 from lora_trainer.errors import BadCheckpoint
 from lora_trainer.events import Event
 from lora_trainer.host.protocol import ImageRequest, LoraCard, Paths, Picture
-from lora_trainer.training.precision import choose, choose_device, place
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class StandaloneHost:
                 if request.lora != loaded:
                     loaded = self._swap(parts, request.lora)
                 with weighted(parts, request.weight):
-                    yield Picture(draw_picture(parts, _drawing(request), precision.dtype), request)
+                    yield Picture(draw_picture(parts, _drawing(request), precision), request)
 
     def publish(self, lora: Path, card: LoraCard) -> None:
         """Write the WebUI's card beside the file, so that it is there when the file is copied into a WebUI."""

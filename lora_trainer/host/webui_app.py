@@ -6,12 +6,14 @@ import importlib.util
 import logging
 from collections.abc import Callable
 from functools import cache
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from modules import script_callbacks
 
 from lora_trainer.host import compat
 from lora_trainer.host.webui import WebUIHost
+from lora_trainer.host.webui_model import checkpoint_title
 from lora_trainer.language import translate
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 NEEDED = ("diffusers", "peft")  # install.py adds them
+NAME, ELEM_ID = "LoRA Trainer", "lora_trainer"
 
 
 @cache
@@ -48,18 +51,23 @@ def problem() -> str | None:
     return None
 
 
-def register(
-    build: Callable[[Worker], Any], build_missing: Callable[[str], Any], add_routes: Callable[[Any, Worker], None]
-) -> None:
-    """Have the WebUI show what ``build`` makes, or what ``build_missing`` makes of the reason, and serve our routes."""
+def register(ui: Callable[[], tuple[ModuleType, ModuleType]]) -> None:
+    """Register our callbacks. ``ui`` brings the modules of the tab and of its routes when the WebUI is up."""
 
     def tabs() -> list[tuple[Any, str, str]]:
+        tab, _ = ui()
         why = problem()
-        return [(build_missing(why) if why else build(worker()), "LoRA Trainer", "lora_trainer")]
+        if why:
+            blocks = tab.build_missing(why, language=compat.localization)
+        else:
+            blocks = tab.build(worker(), paste=compat.connect_paste, language=compat.localization)
+        return [(blocks, NAME, ELEM_ID)]
 
-    def started(demo: Any, app: Any) -> None:
+    def started(_: Any, app: Any) -> None:
         if problem() is None:
-            add_routes(app, worker())
+            _, routes = ui()
+            hooks = routes.Hooks(compat.localization, checkpoint=checkpoint_title, extras=compat.infotext_fields)
+            routes.add_routes(app, worker(), hooks)
 
     script_callbacks.on_ui_tabs(tabs)
     script_callbacks.on_app_started(started)

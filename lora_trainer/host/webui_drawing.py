@@ -35,6 +35,7 @@ def draw(request: ImageRequest, checkpoint: str | None) -> Image.Image | None:
         do_not_save_grid=True,
         override_settings=selected(checkpoint),
     )
+    p.scheduler = "Automatic"  # the sampler's own (1.9 and later ask)
     p.is_api = True  # before scripts: otherwise they overwrite seed and sampler with what the page shows
     p.scripts = scripts.ScriptRunner()
     try:

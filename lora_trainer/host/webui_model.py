@@ -31,6 +31,15 @@ def live_model() -> Any:
     return model
 
 
+def checkpoint_title() -> str:
+    """The loaded checkpoint's title, or that of the one which the first picture will load. Raises ``BadCheckpoint``."""
+    if sd_models.model_data.sd_model is not None:
+        return str(live_model().sd_checkpoint_info.title)
+    if not sd_models.checkpoints_list:
+        raise BadCheckpoint("checkpoint_none", field="checkpoint")
+    return str(sd_models.select_checkpoint().title)
+
+
 def live_checkpoint() -> Checkpoint:
     """The loaded checkpoint: its own tensors under their names in a file. Raises ``BadCheckpoint``."""
     model = live_model()

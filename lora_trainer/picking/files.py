@@ -16,14 +16,13 @@ NUMBERED = re.compile(rf"(?P<name>.+)-(?P<epoch>[0-9]{{{WIDTH}}})")
 EPOCH_MARK, WEIGHT_MARK = "NUM", "STRENGTH"  # what the X/Y/Z plot replaces in a prompt (infotext.py)
 LONGEST_NAME = 200  # bytes: file systems allow 255, and the number, the suffix and a temporary ending come on top
 FORBIDDEN = frozenset('<>:"/\\|?*,')  # Windows forbids all but the comma, which separates the X/Y/Z plot's values
-DEVICES = frozenset(
-    ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", *(f"{port}{i}" for port in ("COM", "LPT") for i in "0123456789¹²³")]
-)
+PORTS = frozenset(f"{port}{i}" for port in ("COM", "LPT") for i in "0123456789¹²³")
+DEVICES = PORTS | frozenset({"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"})
 
 
 @dataclass(frozen=True)
 class EpochFile:
-    """The LoRA of one epoch. Not ``numbered``: kohya's last file, which has no number in its name; ours was counted on."""
+    """The LoRA of one epoch. Not ``numbered``: kohya's last file, whose name has no number; it gets the next one."""
 
     epoch: int
     path: Path
@@ -75,7 +74,7 @@ def _only_name(folder: Path, names: Sequence[str]) -> str:
 
 
 def check_name(name: str) -> None:
-    """Raise ``BadSettings`` unless ``name`` works as a file's name on every system, in a prompt and in the X/Y/Z plot."""
+    """Raise ``BadSettings`` unless ``name`` works for files on every system, in a prompt and in the X/Y/Z plot."""
     if not name.strip():
         raise BadSettings("name_empty", field="name")
     if ".." in name or any(mark in name for mark in "/\\:"):

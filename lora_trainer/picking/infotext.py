@@ -1,8 +1,9 @@
 """The grid as an infotext that fills the WebUI's own X/Y/Z plot (D7, the second way to draw it).
 
-Grammar: the prompt; a line ``Negative prompt: …``; a last line of ``key: value`` pairs, separated by commas, in which a value that
-holds a comma, a colon, a quote or a line break is written as a JSON string. An axis ``Prompt S/R`` replaces its first value by each
-of the others everywhere in both prompts; the first column and row keep the mark, find no such LoRA and so show the base model.
+Grammar: the prompt; a line ``Negative prompt: …``; a last line of ``key: value`` pairs, separated by commas, in which a
+value that holds a comma, a colon, a quote or a line break is written as a JSON string. An axis ``Prompt S/R`` replaces
+its first value by each of the others, everywhere in both prompts; the first column and row keep the mark, find no such
+LoRA and so show the base model.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ def infotext(
 ) -> str:
     """The infotext of one prompt's grid.
 
-    ``extras`` are the host's own fields (Version, Schedule type, Clip skip, RNG …): one that is missing means the WebUI's default
-    there, not what the user has set. Raises ``BadSettings`` when the plot would refuse the grid or replace something else.
+    ``extras`` are the host's own fields (Version, Schedule type, Clip skip, RNG …): one that is missing means the
+    WebUI's default there, not what the user has set. Raises ``BadSettings`` when the plot would refuse the grid, or
+    replace something that is not meant.
     """
     check_size(plan, limit_mp)
     call, names = _call(plan)
@@ -47,13 +49,15 @@ def infotext(
     }
     if len(plan.seeds) > 1:
         values |= {"Z Type": "Seed", "Z Values": _listed(list(map(str, plan.seeds)))}
+    else:
+        values["Z Type"] = "Nothing"  # unnamed, the axis would keep what the user had there before
     values |= extras or {}
     lines = [f"{text} {call}".strip(), *([f"Negative prompt: {negative}"] if negative else [])]
     return "\n".join([*lines, ", ".join(f"{key}: {_quoted(str(value))}" for key, value in values.items())])
 
 
 def _call(plan: GridPlan) -> tuple[str, list[str]]:
-    """The LoRA's call with both marks, and what takes the place of the first mark: numbers, or names where one has no number."""
+    """The LoRA's call with both marks, and what replaces the first mark: numbers, or names where one has no number."""
     stems = [NUMBERED.fullmatch(file.lora) if file.numbered else None for file in plan.epochs]
     names = {stem["name"] for stem in stems if stem}
     if None in stems or len(names) > 1:

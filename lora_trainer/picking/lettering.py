@@ -1,9 +1,9 @@
-"""Text in pictures: a font that comes with a dependency, one for Chinese where the system has it, and lines that fit."""
+"""Text in pictures: a font that comes with a dependency, one for Chinese where the system has it, lines that fit."""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TypeAlias
@@ -23,7 +23,7 @@ CJK_FONTS = (  # Windows, macOS, Linux; Pillow looks for them in the system's fo
 
 
 def font(size: int, text: str = "", bold: bool = False) -> Font:
-    """A font that can draw ``text``: DejaVu Sans out of matplotlib, a system's Chinese font, or at worst Pillow's own."""
+    """A font that can draw ``text``: matplotlib's DejaVu Sans, the system's Chinese font, at worst Pillow's own."""
     cjk = any(mark >= CJK_START for mark in text)
     for file in (*_cjk_files(bold), *_latin_files(bold)) if cjk else _latin_files(bold):
         if found := _open(file, size):
@@ -87,6 +87,6 @@ def _pieces(text: str, font: Font, room: float) -> Iterator[str]:
         yield " "
 
 
-def first_fitting(texts: tuple[str, ...], font: Font, room: float) -> str:
+def first_fitting(texts: Sequence[str], font: Font, room: float) -> str:
     """The first of ``texts``, which get shorter, that is no wider than ``room``; the last when none is."""
     return next((text for text in texts if width(text, font) <= room), texts[-1])

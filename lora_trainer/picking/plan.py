@@ -15,7 +15,7 @@ IMG_MAX_SIZE_MP = 200  # the WebUI's own default of that option
 
 @dataclass(frozen=True)
 class Cell:
-    """One picture of the grid; without epoch and weight it is the base model's. ``prompt`` and ``seed`` count from 0."""
+    """One picture of the grid; without epoch and weight the base model's. ``prompt`` and ``seed`` count from 0."""
 
     epoch: int | None
     weight: float | None
@@ -32,7 +32,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class GridPlan:
-    """Epochs × weights for every prompt and seed. What all cells share (size, steps, sampler …) stands in ``template``."""
+    """Epochs × weights for every prompt and seed. What all share (size, steps, sampler …) is the ``template``'s."""
 
     epochs: tuple[EpochFile, ...]
     weights: tuple[float, ...]
@@ -41,30 +41,36 @@ class GridPlan:
     template: ImageRequest = field(default_factory=lambda: ImageRequest(prompt=""))
 
     def __post_init__(self) -> None:
-        named = {"epochs": self.epochs, "grid_weights": self.weights, "sample_prompts": self.prompts, "sample_seed": self.seeds}
-        for name, values in named.items():
-            if not values:
-                raise BadSettings("grid_empty", field=name, name=name)
-            seen = [file.epoch for file in self.epochs] if name == "epochs" else list(values)
-            if twice := [value for value in seen if seen.count(value) > 1]:
-                raise BadSettings("grid_twice", field=name, name=name, value=twice[0])
+        epochs = tuple(file.epoch for file in self.epochs)
+        _check_values("epochs", epochs)
+        _check_values("grid_weights", self.weights)
+        _check_values("sample_prompts", self.prompts)
+        _check_values("sample_seed", self.seeds)
 
     def file(self, epoch: int) -> EpochFile:
         """The file of an epoch; ``KeyError`` when the plan lacks it."""
         return {file.epoch: file for file in self.epochs}[epoch]
 
     def cells(self) -> tuple[Cell, ...]:
-        """All cells in the order of drawing: the base model once per prompt and seed, then LoRA by LoRA, so each is loaded once."""
+        """All cells in the order of drawing: the base model once per prompt and seed, then one LoRA after the other."""
         pictures = [(prompt, seed) for prompt in range(len(self.prompts)) for seed in range(len(self.seeds))]
         loras: list[tuple[int | None, float | None]] = [(None, None)]
         loras += [(file.epoch, weight) for file in self.epochs for weight in self.weights]
         return tuple(Cell(epoch, weight, prompt, seed) for epoch, weight in loras for prompt, seed in pictures)
 
 
+def _check_values(name: str, values: Sequence[object]) -> None:
+    """Raise ``BadSettings`` when an axis, named by the setting it comes from, has no value or one of them twice."""
+    if not values:
+        raise BadSettings("grid_empty", field=name, name=name)
+    if twice := [value for value in values if values.count(value) > 1]:
+        raise BadSettings("grid_twice", field=name, name=name, value=twice[0])
+
+
 def spread(epochs: Sequence[EpochFile], most: int, keep: int | None = None) -> tuple[EpochFile, ...]:
     """At most ``most`` of the epochs: evenly spread from the untrained model to the last, which is always among them.
 
-    The epoch ``keep`` takes the place of the nearest one; the last gives way to it only when there is room for no other.
+    The epoch ``keep`` takes the nearest one's place; the last gives way to it only when there is room for no other.
     """
     count = min(most, len(epochs))
     picked = [-(-(i + 1) * len(epochs) // count) - 1 for i in range(count)]
@@ -81,8 +87,9 @@ def weight_text(weight: float) -> str:
 
 
 def check_size(plan: GridPlan, limit_mp: float = IMG_MAX_SIZE_MP) -> None:
-    """Raise ``BadSettings`` when the X/Y/Z plot would refuse one prompt's grid, counted as it counts: with both marks."""
+    """Raise ``BadSettings`` when the X/Y/Z plot would refuse a prompt's grid; both marks count as cells."""
     cells = (len(plan.epochs) + 1) * (len(plan.weights) + 1) * len(plan.seeds)
     megapixels = round(cells * plan.template.width * plan.template.height / 1e6)
     if megapixels >= limit_mp:
-        raise BadSettings("grid_too_big", field="grid_epochs", cells=cells, megapixels=megapixels, limit=f"{limit_mp:g}")
+        values = {"cells": cells, "megapixels": megapixels, "limit": f"{limit_mp:g}"}
+        raise BadSettings("grid_too_big", field="grid_epochs", **values)

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lora_trainer.disk import write_whole
 from lora_trainer.errors import BadSettings
 from lora_trainer.events import Progress
 from lora_trainer.host.protocol import Host, ImageRequest
 from lora_trainer.picking.files import EpochFile, epoch_tag
+from lora_trainer.picking.pictures import png
 from lora_trainer.picking.plan import Cell, GridPlan, weight_text
-from lora_trainer.picking.writing import png, write_whole
 
 GRID_FILE = "grid.json"
 
@@ -31,8 +32,8 @@ class Grid:
 def render(plan: GridPlan, host: Host, folder: Path) -> Iterator[Progress]:
     """Draw the cells that ``folder`` lacks and write each at once; the first event tells how many were there already.
 
-    Ends early when the host is interrupted; called again, it goes on where it stopped. A file's name carries a fingerprint of what
-    was asked for, so a changed prompt or a LoRA trained anew is drawn again and everything else is kept.
+    Ends early when the host is interrupted; called again, it goes on where it stopped. A file's name carries a
+    fingerprint of what was asked for, so a changed prompt or a LoRA trained anew is drawn again and the rest is kept.
     """
     requests = {cell: cell.request(plan) for cell in plan.cells()}
     files = {cell: _file_name(cell, request) for cell, request in requests.items()}
@@ -58,7 +59,7 @@ def load_grid(folder: Path) -> Grid:
 
 
 def _file_name(cell: Cell, request: ImageRequest) -> str:
-    """The cell's file: its epoch and weight for the reader, a fingerprint of the request and the LoRA file for the rest."""
+    """The cell's file: its epoch and weight for the reader, and a fingerprint of the request and the LoRA file."""
     asked: list[object] = [request.lora.name if request.lora else "", *_shared(request).values()]
     asked += [request.prompt, request.seed, request.weight]
     if request.lora:
@@ -83,7 +84,7 @@ def _shared(request: ImageRequest) -> dict[str, Any]:
     return {field.name: getattr(request, field.name) for field in dataclasses.fields(request) if field.name not in own}
 
 
-def _to_json(plan: GridPlan, files: Mapping[Cell, str]) -> bytes:
+def _to_json(plan: GridPlan, files: Mapping[Cell, str]) -> str:
     values = {
         "plan": {
             "epochs": [[file.epoch, str(file.path), file.numbered] for file in plan.epochs],
@@ -94,7 +95,7 @@ def _to_json(plan: GridPlan, files: Mapping[Cell, str]) -> bytes:
         },
         "cells": {file: dataclasses.astuple(cell) for cell, file in files.items()},
     }
-    return json.dumps(values, ensure_ascii=False, indent=1).encode("utf-8")
+    return json.dumps(values, ensure_ascii=False, indent=1)
 
 
 def _plan_from(values: Mapping[str, Any]) -> GridPlan:

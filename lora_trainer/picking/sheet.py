@@ -1,4 +1,4 @@
-"""The grid as one labelled picture: a block per prompt and seed, rows of weights, columns of epochs, the chosen cell marked.
+"""The grid as one labelled picture: a block per prompt and seed, rows of weights, columns of epochs, the choice marked.
 
 Labels are English on purpose: the font that is always there has no Chinese.
 """
@@ -9,16 +9,18 @@ from pathlib import Path
 
 from PIL import Image
 
+from lora_trainer.disk import write_whole
 from lora_trainer.picking.files import NUMBERED
 from lora_trainer.picking.lettering import Font, first_fitting, font, width, wrap
 from lora_trainer.picking.page import Page, Panel, Photo, Star, Text
-from lora_trainer.picking.plan import Cell, GridPlan, weight_text
+from lora_trainer.picking.pictures import png
+from lora_trainer.picking.plan import Cell, weight_text
 from lora_trainer.picking.render import Grid
-from lora_trainer.picking.writing import png, write_whole
 
 LONGEST_SIDE = 16_000  # pixels; above it viewers and browsers fail
 MOST_PIXELS = 120_000_000  # a sheet is in memory whole
 SMALLEST_CELL = 192  # pixels wide; below it the labels do not fit, so cells are enlarged
+SMALLEST_SHRUNK = 16  # pixels; a cell that is smaller is not shrunk any more
 
 PAPER, INK, MUTED, RULE, EMPTY, ACCENT = "#ffffff", "#1b1f24", "#59636e", "#d9dee3", "#eef1f4", "#b4460f"
 
@@ -31,23 +33,16 @@ def write_sheet(grid: Grid, path: Path, chosen: tuple[int, float] | None = None)
 
 def draw_sheet(grid: Grid, chosen: tuple[int, float] | None = None) -> Image.Image:
     """The sheet as a picture; cells shrink until it is small enough for viewers. Cells not drawn yet are left empty."""
-    cell = _shown_size(grid.plan)
-    page = _Composer(grid, cell, chosen).page()
-    while not _fits(page) and min(cell) > 16:
-        smaller = min(LONGEST_SIDE / max(page.width, page.height), (MOST_PIXELS / (page.width * page.height)) ** 0.5, 0.98)
-        cell = (int(cell[0] * smaller), int(cell[1] * smaller))
-        page = _Composer(grid, cell, chosen).page()
-    return page.paint(PAPER)
-
-
-def _shown_size(plan: GridPlan) -> tuple[int, int]:
-    """A cell's size on the sheet: its own, or the smallest multiple of it that labels fit over."""
-    factor = -(-SMALLEST_CELL // plan.template.width)
-    return plan.template.width * factor, plan.template.height * factor
-
-
-def _fits(page: Page) -> bool:
-    return max(page.width, page.height) <= LONGEST_SIDE and page.width * page.height <= MOST_PIXELS
+    own = grid.plan.template.width, grid.plan.template.height
+    scale = float(-(-SMALLEST_CELL // own[0]))
+    while True:
+        page = _Composer(grid, (round(own[0] * scale), round(own[1] * scale)), chosen).page()
+        excess = max(
+            page.width / LONGEST_SIDE, page.height / LONGEST_SIDE, (page.width * page.height / MOST_PIXELS) ** 0.5
+        )
+        if excess <= 1 or scale * min(own) < SMALLEST_SHRUNK:
+            return page.paint(PAPER)
+        scale = scale - 1 if scale > 1 else scale * min(0.97, 1 / excess)  # whole multiples keep drawn pixels even
 
 
 class _Composer:
@@ -55,7 +50,7 @@ class _Composer:
 
     def __init__(self, grid: Grid, cell: tuple[int, int], chosen: tuple[int, float] | None) -> None:
         self.grid, self.plan, self.cell, self.chosen = grid, grid.plan, cell, chosen
-        self.unit = min(44, max(9, round(cell[0] / 15)))  # size of the labels' letters
+        self.unit = min(56, max(9, round(cell[0] / 12)))  # size of the labels' letters
         self.gap = round(self.unit * 0.8)
         self.margin = self.unit * 2
         self.label = font(self.unit)
@@ -76,7 +71,7 @@ class _Composer:
         return page
 
     def column(self, index: int) -> int:
-        """Left edge of a column. The base model's is the first; between it and the epochs stand the names of the weights."""
+        """Left edge of a column. The base model's is the first; between it and the epochs stand the weights' names."""
         return self.margin + index * (self.cell[0] + self.gap) + (self.between if index else 0)
 
     def head(self, page: Page) -> None:
@@ -98,7 +93,8 @@ class _Composer:
     def block(self, page: Page, prompt: int, seed: int) -> None:
         """One prompt and seed: the prompt, the columns' names, a row for each weight."""
         self.y += self.unit
-        page.items.append(Panel((self.margin, self.y, page.width - self.margin, self.y + max(1, self.unit // 12)), RULE))
+        rule = (self.margin, self.y, page.width - self.margin, self.y + max(1, self.unit // 12))
+        page.items.append(Panel(rule, RULE))
         self.y += self.unit
         text = self.plan.prompts[prompt] or "(empty prompt)"
         self.write(page, text, font(round(self.unit * 1.15), text, bold=True), most=3)
@@ -118,17 +114,19 @@ class _Composer:
         self.y -= self.gap
 
     def column_names(self, page: Page) -> None:
-        """The names over the columns, shortened where cells are narrow."""
-        self.y += self.unit
-        names = [(("no LoRA", "none", "0"), False)]
+        """The names over the columns, all in the longest form that fits over every cell."""
+        self.y += round(self.unit * 1.2)
+        forms = ("epoch {}", "e{}", "{}")
+        longest = [form.format(max(file.epoch for file in self.plan.epochs)) for form in forms]
+        form = forms[longest.index(first_fitting(longest, self.strong, self.cell[0]))]
+        names = [(first_fitting(("no LoRA", "none"), self.label, self.cell[0]), False)]
         for file in self.plan.epochs:
-            last = "" if file.numbered else " (last)"
-            texts = (f"epoch {file.epoch}{last}", f"epoch {file.epoch}", f"e{file.epoch}", str(file.epoch))
-            names.append((texts, self.chosen is not None and file.epoch == self.chosen[0]))
-        for column, (texts, strong) in enumerate(names):
-            fitting = first_fitting(texts, self.strong, self.cell[0])
+            name = form.format(file.epoch)
+            name = name if file.numbered else first_fitting((f"{name} (last)", name), self.strong, self.cell[0])
+            names.append((name, self.chosen is not None and file.epoch == self.chosen[0]))
+        for column, (name, strong) in enumerate(names):
             centre = self.column(column) + self.cell[0] / 2
-            page.items.append(Text(centre, self.y, fitting, *self.style(strong), 0.5))
+            page.items.append(Text(centre, self.y, name, *self.style(strong), 0.5))
         self.y += round(self.unit * 1.3)
 
     def picture(self, page: Page, column: int, cell: Cell) -> None:

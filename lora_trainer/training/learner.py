@@ -10,9 +10,9 @@ import torch
 from lora_trainer.adapter.inject import TEXT_TARGETS, UNET_TARGETS, eject, inject, lora_layers
 from lora_trainer.checkpoint.adopt import Parts
 from lora_trainer.checkpoint.encoders import encode_tokens, tokenize
+from lora_trainer.checkpoint.precision import Precision
 from lora_trainer.errors import BadSettings, RunFailed
 from lora_trainer.settings import Settings
-from lora_trainer.training.precision import Precision
 from lora_trainer.training.schedules import lr_factor
 
 

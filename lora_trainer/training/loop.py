@@ -126,5 +126,5 @@ def preview(learner: Learner, lesson: Lesson, epoch: int, commands: Commands) ->
             height=samples.sample_height or resolution,
         )
         name = f"epoch-{epoch:06d}-{index}.png"
-        draw_picture(learner.parts, drawing, learner.precision.dtype).save(lesson.samples / name)
+        draw_picture(learner.parts, drawing, learner.precision).save(lesson.samples / name)
         yield Previewed(epoch=epoch, index=index, prompt=prompt, path=f"{lesson.samples.name}/{name}")

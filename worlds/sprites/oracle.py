@@ -51,7 +51,7 @@ def cells_of(image: Image.Image) -> Array:
 def _place_of(size: str, column: int) -> str:
     return min(
         PLACES,
-        key=lambda place: abs(COLUMNS[size][place] + (0.5 if size == "small" and place != "right" else 0) - column),
+        key=lambda place: abs(COLUMNS[size][place] - column),
     )
 
 
@@ -126,27 +126,31 @@ def read(image: Image.Image) -> Reading:
 
 def prompt_match(image: Image.Image, prompt: str) -> float:
     """Share of what the prompt's tags demand that the picture shows, 0 ... 1; unknown tags demand nothing."""
-    reading = read(image)
-    checks = [check for tag in prompt.split(",") for check in _checks(tag.strip(), reading)]
-    return sum(checks) / len(checks) if checks else 1.0
+    held = [right for _, right in checks(read(image), prompt)]
+    return sum(held) / len(held) if held else 1.0
 
 
-def _checks(tag: str, reading: Reading) -> list[bool]:
+def checks(reading: Reading, prompt: str) -> list[tuple[str, bool]]:
+    """What the prompt's tags demand, by kind, and whether the reading shows it."""
+    return [check for tag in prompt.split(",") for check in _checks(tag.strip(), reading)]
+
+
+def _checks(tag: str, reading: Reading) -> list[tuple[str, bool]]:
     if tag in SIZES:
-        return [reading.size == tag]
+        return [("size", reading.size == tag)]
     if tag in PLACES.values():
-        return [PLACES[reading.place] == tag]
+        return [("place", PLACES[reading.place] == tag)]
     colour, _, thing = tag.partition(" ")
     if colour not in INDEX:
         return []
     if thing == "background":
-        return [reading.background == colour]
+        return [("background", reading.background == colour)]
     if thing == "hat":
-        return [reading.hat is not None, reading.hat == colour]
+        return [("hat", reading.hat is not None), ("hat colour", reading.hat == colour)]
     if thing == "border":
-        return [reading.border is not None, reading.border == colour]
+        return [("border", reading.border is not None), ("border colour", reading.border == colour)]
     if thing in FIGURES:
-        return [reading.subject == thing, reading.colour == colour]
+        return [("subject", reading.subject == thing), ("subject colour", reading.colour == colour)]
     return []
 
 

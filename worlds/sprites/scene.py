@@ -15,7 +15,7 @@ GRID = 16  # cells along a side
 CELL = 8  # pixels along a cell: the stride of the VAE
 SIZES = ("small", "large")
 PLACES = {"left": "on the left", "middle": "in the middle", "right": "on the right"}  # and the tag of each
-# Column of the figure's box for each size and place; small figures may stand one column aside.
+# Column of the figure's box for each size and place.
 COLUMNS = {"small": {"left": 1, "middle": 5, "right": 10}, "large": {"left": 1, "middle": 3, "right": 5}}
 
 
@@ -62,11 +62,19 @@ def random_scene(rng: random.Random, character: str | None = None) -> Scene:
     background = _other(rng, *worn)
     hat = _other(rng, background, *worn) if rng.random() < 0.4 else None
     border = _other(rng, background) if rng.random() < 0.35 else None
-    top = 1 + (HAT.shape[0] * scale if hat else 0)
-    column = COLUMNS[size][place] + (rng.randint(0, 1) if size == "small" and place != "right" else 0)
-    row = rng.randint(top, GRID - 1 - 5 * scale)
+    mirrored = character is not None and rng.random() < 0.5
     return Scene(
-        subject, colour, background, size, place, row, column, hat, border, rng.random() < 0.5, rng.randrange(poses)
+        subject=subject,
+        colour=colour,
+        background=background,
+        size=size,
+        place=place,
+        row=GRID - 1 - 5 * scale,  # it stands on the ground, one cell above the edge
+        column=COLUMNS[size][place],
+        hat=hat,
+        border=border,
+        mirrored=mirrored,
+        pose=rng.randrange(poses),
     )
 
 

@@ -1,0 +1,148 @@
+"""A run as the page shows it: numbers for whoever computes, and whole sentences in the language asked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Any
+
+from lora_trainer.language import translate
+from lora_trainer.status import Status
+from lora_trainer.ui.series import Point, loss_series
+from lora_trainer.ui.watch import View
+
+STAGES = ("loading", "caching", "training", "grid", "picking")
+NOTHING: dict[str, Any] = {"id": None, "state": "none", "lines": 0, "ours": False, "stopping": ""}
+
+
+def brief(view: View) -> dict[str, Any]:
+    """What may change without an event."""
+    return {
+        "id": view.run.id,
+        "lines": view.status.lines,
+        "state": view.state,
+        "ours": view.ours,
+        "stopping": view.stopping,
+    }
+
+
+def present(view: View, language: str) -> dict[str, Any]:
+    """Everything about the run. Pictures are named by addresses relative to ours, never by paths."""
+    status, running, series = view.status, view.state == "running", loss_series(view.status)
+    return {
+        **brief(view),
+        "name": status.name or (view.settings.output.name if view.settings else view.run.id),
+        "stage": status.stage,
+        "fraction": round(status.fraction, 4) if running else None,
+        **{key: getattr(status, key) for key in ("images", "step", "steps", "epoch", "epochs", "done", "total")},
+        "eta_s": status.eta_s if running else None,
+        "loss": _rounded(status.loss),
+        "series": series,
+        "validated": [
+            {"epoch": epoch, "held_out": _rounded(held_out), "train": _rounded(train)}
+            for epoch, held_out, train in status.validated
+        ],
+        "previews": [
+            {"epoch": epoch, "index": index, "prompt": prompt, "url": f"runs/{view.run.id}/picture/{n}"}
+            for n, (epoch, index, prompt, _) in enumerate(status.previews)
+        ],
+        "files": [{"epoch": epoch, "name": _stem(path), "call": call(path, 1.0, view)} for epoch, path in status.files],
+        "chosen": _chosen(view),
+        "sheet": f"runs/{view.run.id}/sheet" if status.sheet else "",
+        "report": f"runs/{view.run.id}/report" if status.report else "",
+        "message": status.message,
+        "detail": status.detail,
+        "texts": {**texts(view, language), "chart": chart_text(status, series["smooth"], language)},
+    }
+
+
+def call(path: str, weight: float, view: View) -> str:
+    """What a prompt needs to use a LoRA file: the LoRA at a weight, and the trigger word."""
+    trigger = view.settings.data.trigger.strip() if view.settings else ""
+    return f"<lora:{_stem(path)}:{weight:g}> {trigger}".strip()
+
+
+def texts(view: View, language: str) -> dict[str, str]:
+    """The sentences that hold numbers."""
+
+    def say(key: str, **values: object) -> str:
+        return translate(f"ui.{key}", language, **values)
+
+    status = view.status
+    if view.state != "running":
+        ended = say(f"state_{view.state}", files=len(status.files))
+        return {"headline": ended, "position": "", "eta": "", "progress": "", "announcement": ended}
+    percent = math.floor(status.fraction * 100)
+    stage = status.stage if status.stage in STAGES else "other"
+    headline, position, left = say(f"stage_{stage}"), _position(status, language), eta_text(status, language)
+    return {
+        "headline": headline,
+        "position": position,
+        "eta": left,
+        "progress": say("progress", headline=headline, position=position, percent=percent) if position else headline,
+        "announcement": say("announcement", headline=headline, position=position, left=left)
+        if position and left
+        else headline,
+    }
+
+
+def eta_text(status: Status, language: str) -> str:
+    """How long the training still takes, as precise as it can honestly be told."""
+    if status.stage != "training":
+        return ""
+    seconds = status.eta_s
+    if seconds is None:
+        return translate("ui.eta_estimating", language)
+    if seconds < 60:
+        return translate("ui.eta_soon", language)
+    hours, rest = divmod(round(seconds / 60), 60)
+    return translate("ui.eta_hours" if hours else "ui.eta_minutes", language, hours=hours, minutes=rest)
+
+
+def _position(status: Status, language: str) -> str:
+    if status.stage == "training" and status.steps:
+        values = {"epoch": max(1, status.epoch), "epochs": status.epochs, "step": status.step, "steps": status.steps}
+        return translate("ui.position_training", language, **values)
+    if status.total > 1:
+        key = f"ui.position_{status.stage}" if status.stage in ("caching", "grid") else "ui.position_other"
+        return translate(key, language, done=status.done, total=status.total)
+    return ""
+
+
+def chart_text(status: Status, smooth: Sequence[Point], language: str) -> str:
+    """The chart in the report's words."""
+    if len(smooth) < 2:
+        return ""
+    said = translate("curve.steps", language, first=smooth[0][1], last=smooth[-1][1], steps=len(status.losses))
+    measured = {epoch: loss for epoch, loss, _ in status.validated if math.isfinite(loss) and loss > 0}
+    if not measured:
+        return said
+    (begin, first), (end, last) = min(measured.items()), max(measured.items())
+    lowest = min(measured, key=lambda epoch: measured[epoch])
+    low = measured[lowest]
+    also = translate("curve.held_out", language, first=first, begin=begin, last=last, end=end, low=low, lowest=lowest)
+    return translate("ui.sentences", language, first=said, second=also)
+
+
+def _chosen(view: View) -> dict[str, Any] | None:
+    """What to use: the choice, or without one nothing; the page then offers the files."""
+    chosen = view.status.chosen
+    if not chosen:
+        return None
+    return {
+        "epoch": chosen["epoch"],
+        "weight": chosen["weight"],
+        "name": _stem(chosen["lora"]),
+        "reasons": list(chosen["reasons"]),
+        "call": call(chosen["lora"], chosen["weight"], view),
+    }
+
+
+def _stem(path: str) -> str:
+    """The name that a prompt calls a file by; paths may come from another system."""
+    return PurePath(path.replace("\\", "/")).name.removesuffix(".safetensors")
+
+
+def _rounded(value: float | None) -> float | None:
+    return float(f"{value:.5g}") if value is not None and math.isfinite(value) else None

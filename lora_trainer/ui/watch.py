@@ -1,0 +1,106 @@
+"""What the runs of a host look like now: every run is followed once, and only new event lines are read again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lora_trainer.errors import BadSettings
+from lora_trainer.run import Run, all_runs, find_run
+from lora_trainer.settings import Settings
+from lora_trainer.status import Status
+
+if TYPE_CHECKING:
+    from lora_trainer.host.worker import Worker
+
+CURRENT = "current"  # stands for the id of the run that goes on, or of the newest one
+QUIET_S = 60.0  # after this long without an event, a run of another process counts as broken off
+INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True)
+class View:
+    """A run at a moment.
+
+    ``state`` is that of its status, or ``interrupted``; ``stopping`` is ``now``, ``after_epoch`` or empty.
+    """
+
+    run: Run
+    status: Status
+    settings: Settings | None
+    state: str
+    stopping: str
+    ours: bool  # goes on in this process, so it can be stopped here
+
+
+class Watch:
+    """Follows the runs of ``worker``. All methods may be called from any thread."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self._lock = threading.Lock()
+        self._statuses: dict[str, Status] = {}
+        self._settings: dict[str, Settings | None] = {}
+
+    def runs(self) -> list[Run]:
+        """All runs, the newest first."""
+        return all_runs(self.worker.host.paths.runs)
+
+    def find(self, run_id: str) -> Run | None:
+        """The run of that id, or the current one."""
+        if run_id != CURRENT:
+            return find_run(self.worker.host.paths.runs, run_id)
+        return self.worker.run or next(iter(self.runs()), None)
+
+    @contextmanager
+    def view(self, run: Run) -> Iterator[View]:
+        """The run as it is now; nobody else reads on while it is looked at."""
+        with self._lock:
+            status = self._statuses.setdefault(run.id, Status())
+            for line in run.lines(first=status.lines):
+                status.follow(line)
+            if run.id not in self._settings:
+                self._settings[run.id] = _settings_of(run)
+            ours = self._is_ours(run)
+            yield View(run, status, self._settings[run.id], self._state(run, status), self._stopping(ours), ours)
+
+    def _is_ours(self, run: Run) -> bool:
+        return self.worker.busy and self.worker.run is not None and self.worker.run.id == run.id
+
+    def _state(self, run: Run, status: Status) -> str:
+        if status.state != "running" or self._is_ours(run) or time.time() - _last_sign(run) < QUIET_S:
+            return status.state
+        return INTERRUPTED
+
+    def _stopping(self, ours: bool) -> str:
+        if not ours:
+            return ""
+        commands = self.worker.commands
+        return "now" if commands.stopping_now else "after_epoch" if commands.stopping_after_epoch else ""
+
+
+def inside(folder: Path, relative: str) -> Path | None:
+    """The file ``relative`` of ``folder``; None when there is none, or when it lies elsewhere."""
+    path = (folder / relative).resolve()
+    return path if relative and path.is_relative_to(folder.resolve()) and path.is_file() else None
+
+
+def _settings_of(run: Run) -> Settings | None:
+    """Its settings, or None when this version cannot read them."""
+    try:
+        return run.settings()
+    except (OSError, ValueError, BadSettings):
+        return None
+
+
+def _last_sign(run: Run) -> float:
+    """When the run last wrote an event, or was made."""
+    for name in ("events.jsonl", "run.json"):
+        if (run.folder / name).is_file():
+            return (run.folder / name).stat().st_mtime
+    return 0.0
