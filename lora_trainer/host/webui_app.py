@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 NEEDED = ("diffusers", "peft")  # install.py adds them
-NAME, ELEM_ID = "LoRA Trainer", "lora_trainer"
+NAME, ELEM_ID = "Train LoRA", "lora_trainer"
 
 
 @cache

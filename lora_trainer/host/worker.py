@@ -66,6 +66,8 @@ class Worker:
         try:
             for event in work(job, commands):
                 self._tell(job, event)
+                if self.host.interrupted():
+                    commands.stop_now()
         except UserError as error:
             log.info("run %s failed: %s", job.run.id, error)
             self._tell(job, Failed(message=error.text(job.language)))

@@ -104,6 +104,7 @@ def test_the_epoch_to_keep_replaces_its_neighbour_but_not_the_last(keep: int, ex
 
 def test_with_room_for_one_the_epoch_to_keep_wins_and_an_unknown_one_changes_nothing() -> None:
     assert (picked(10, 1, keep=3), picked(10, 5, keep=77)) == ([3], [2, 4, 6, 8, 10])
+    assert picked(100, 3, keep=99) == [34, 99, 100]
 
 
 def test_the_limit_counts_the_marks_cells_and_is_refused_when_reached(tmp_path: Path) -> None:

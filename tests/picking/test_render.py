@@ -50,6 +50,12 @@ def test_a_file_tells_its_epoch_and_weight(tmp_path: Path) -> None:
     assert names[Cell(None, None, 0, 0)].startswith("no-lora-")
 
 
+def test_weights_that_read_alike_have_files_of_their_own(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, weights=(0.12345671, 0.12345672))
+    draw(plan, tmp_path / "grid")
+    assert len(set(load_grid(tmp_path / "grid").pictures.values())) == CELLS
+
+
 def test_an_interrupted_grid_goes_on_where_it_stopped(tmp_path: Path) -> None:
     plan, folder = plan_of(tmp_path), tmp_path / "grid"
     done, _ = draw(plan, folder, stop_after=5)

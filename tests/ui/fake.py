@@ -6,6 +6,7 @@ import colorsys
 import math
 import random
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,14 +62,14 @@ class FakeHost:
 class FakeWorker:
     """What the tab needs of ``host.worker.Worker``."""
 
-    def __init__(self, home: Path, pause_s: float = 0.0, fail_at: int = 0) -> None:
+    def __init__(self, home: Path) -> None:
         self.host = FakeHost(home)
         self.commands = Commands()
         self.run: Run | None = None
         self.languages: list[str] = []
-        self._pause_s, self._fail_at = pause_s, fail_at
+        self.pause_s = 0.0  # after every event
+        self.fail_at = self.hold_at = 0  # the step at which it fails, or waits to be told to go on or to stop
         self._thread: threading.Thread | None = None
-        self._go = threading.Event()
 
     @property
     def busy(self) -> bool:
@@ -91,12 +92,15 @@ class FakeWorker:
             self._thread.join()
 
     def _work(self, run: Run, settings: Settings) -> None:
-        for event in happenings(run, settings, self._fail_at):
+        for event in happenings(run, settings, self.fail_at):
             run.append(event)
+            held = isinstance(event, Stepped) and event.step == self.hold_at
+            while held and self.hold_at and not self.commands.stopping_now:
+                time.sleep(0.02)
             if self.commands.stopping_now:
                 run.append(Finished(outcome="stopped"))
                 return
-            self._go.wait(self._pause_s)
+            time.sleep(self.pause_s)
 
 
 def happenings(run: Run, settings: Settings, fail_at: int = 0) -> Iterator[Event]:

@@ -105,13 +105,12 @@ def test_what_a_user_can_mend(client: TestClient, values: dict[str, Any], code: 
 
 
 def test_one_run_at_a_time_and_stopping_it(client: TestClient, worker: FakeWorker) -> None:
-    worker._pause_s = 30.0
+    worker.hold_at = 5
     assert client.post("runs", json=FLAT).status_code == 201
     assert client.post("runs", json=FLAT).status_code == 409
     assert client.post("runs/current/stop", json={"when": "later"}).status_code == 422
     assert client.post("runs/current/stop", json={"when": "after_epoch"}).json()["stopping"] == "after_epoch"
     assert client.post("runs/current/stop", json={"when": "now"}).json()["stopping"] == "now"
-    worker._go.set()
     worker.wait()
     assert client.get("runs/current/status").json()["state"] == "stopped"
     assert client.post("runs/current/stop", json={"when": "now"}).status_code == 409

@@ -64,15 +64,15 @@ def _mask(shape: Array, row: int, column: int) -> Array:
 @cache
 def _shapes() -> _Shapes:
     labels, bodies, hats = [], [], []
-    for subject, view in ((name, view) for name, figure in FIGURES.items() for view in _views(figure)):
-        for scale, size in enumerate(SIZES, start=1):
-            shape, hat = (bits.repeat(scale, 0).repeat(scale, 1) for bits in (view, HAT))
-            for row, column, worn in product(range(1, GRID - 5 * scale), range(1, GRID - 5 * scale), (False, True)):
-                if worn and row < hat.shape[0]:
-                    continue
-                labels.append((subject, size, _place_of(size, column), worn))
-                bodies.append(_mask(shape, row, column))
-                hats.append(_mask(hat, row - hat.shape[0], column) if worn else np.zeros(GRID * GRID, dtype=int))
+    views = [(name, view) for name, figure in FIGURES.items() for view in _views(figure)]
+    for (subject, view), size, worn in product(views, SIZES, (False, True)):
+        scale = 1 + SIZES.index(size)
+        shape, hat = (bits.repeat(scale, 0).repeat(scale, 1) for bits in (view, HAT))
+        rows = range(hat.shape[0] if worn else 1, GRID - 5 * scale)
+        for row, column in product(rows, range(1, GRID - 5 * scale)):
+            labels.append((subject, size, _place_of(size, column), worn))
+            bodies.append(_mask(shape, row, column))
+            hats.append(_mask(hat, row - hat.shape[0], column) if worn else np.zeros(GRID * GRID, dtype=int))
     return _Shapes(labels, np.array(bodies, dtype=np.float32), np.array(hats, dtype=np.float32))
 
 
@@ -158,13 +158,12 @@ def _checks(tag: str, reading: Reading) -> list[tuple[str, bool]]:
 def _character_views(name: str) -> list[tuple[Array, Array, Array]]:
     """For every pose, view, size and position: body mask, detail mask and the rest of the box, each (256,)."""
     views = []
-    for shape in (v for pose in CHARACTERS[name].poses for v in _views(bitmap(pose))):
-        for scale in (1, 2):
-            big = shape.repeat(scale, 0).repeat(scale, 1)
-            for row in range(GRID + 1 - 5 * scale):
-                for column in range(GRID + 1 - 5 * scale):
-                    parts = [_mask((big == value).astype(np.float32), row, column) for value in (1, 2)]
-                    views.append((parts[0], parts[1], _mask((big == 0).astype(np.float32), row, column)))
+    poses = [view for pose in CHARACTERS[name].poses for view in _views(bitmap(pose))]
+    for shape, scale in product(poses, (1, 2)):
+        big = shape.repeat(scale, 0).repeat(scale, 1)
+        for row, column in product(range(GRID + 1 - 5 * scale), repeat=2):
+            rest, body, detail = (_mask((big == value).astype(np.float32), row, column) for value in range(3))
+            views.append((body, detail, rest))
     return views
 
 

@@ -86,18 +86,23 @@ def paint(scene: Scene) -> Array:
     character = CHARACTERS.get(scene.subject)
     shape = bitmap(character.poses[scene.pose]) if character else FIGURES[scene.subject]
     shape = shape[:, ::-1] if scene.mirrored else shape
-    inks = (INDEX[scene.colour], INDEX[character.detail] if character else INDEX[scene.colour])
-    _stamp(cells, shape, scene.row, scene.column, scene.scale, inks)
+    inks = (scene.colour, character.detail if character else scene.colour)
+    _stamp(cells[scene.row :, scene.column :], _enlarged(shape, scene), inks)
     if scene.hat:
-        _stamp(cells, HAT, scene.row - HAT.shape[0] * scene.scale, scene.column, scene.scale, (INDEX[scene.hat],) * 2)
+        hat = _enlarged(HAT, scene)
+        _stamp(cells[scene.row - len(hat) :, scene.column :], hat, (scene.hat, scene.hat))
     return cells
 
 
-def _stamp(cells: Array, shape: Array, row: int, column: int, scale: int, inks: tuple[int, int]) -> None:
-    big = shape.repeat(scale, 0).repeat(scale, 1)
-    window = cells[row : row + big.shape[0], column : column + big.shape[1]]
+def _enlarged(shape: Array, scene: Scene) -> Array:
+    return shape.repeat(scene.scale, 0).repeat(scene.scale, 1)
+
+
+def _stamp(cells: Array, shape: Array, inks: tuple[str, str]) -> None:
+    """Colour the dots of ``shape`` at the top left of ``cells``, which is a view."""
+    window = cells[: shape.shape[0], : shape.shape[1]]
     for value, ink in enumerate(inks, start=1):
-        window[big == value] = ink
+        window[shape == value] = INDEX[ink]
 
 
 def to_image(cells: Array) -> Image.Image:

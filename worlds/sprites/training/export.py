@@ -120,33 +120,6 @@ def schedule_tensors() -> dict[str, torch.Tensor]:
 
 def config(scale_factor: float) -> dict[str, object]:
     """The model config in LDM's layout."""
-    unet = {
-        "image_size": 16,
-        "in_channels": 4,
-        "out_channels": 4,
-        "model_channels": WIDTH,
-        "attention_resolutions": [4, 2, 1],
-        "num_res_blocks": 2,
-        "channel_mult": [1, 1, 1, 1],
-        "num_heads": 4,
-        "use_spatial_transformer": True,
-        "transformer_depth": 1,
-        "context_dim": TEXT_WIDTH,
-        "use_checkpoint": False,
-        "legacy": False,
-    }
-    ddconfig = {
-        "double_z": True,
-        "z_channels": 4,
-        "resolution": 128,
-        "in_channels": 3,
-        "out_ch": 3,
-        "ch": WIDTH,
-        "ch_mult": [1, 1, 1, 1],
-        "num_res_blocks": 1,
-        "attn_resolutions": [],
-        "dropout": 0.0,
-    }
     params = {
         "linear_start": 0.00085,
         "linear_end": 0.012,
@@ -162,13 +135,13 @@ def config(scale_factor: float) -> dict[str, object]:
         "monitor": "val/loss_simple_ema",
         "scale_factor": scale_factor,
         "use_ema": False,
-        "unet_config": {"target": "ldm.modules.diffusionmodules.openaimodel.UNetModel", "params": unet},
+        "unet_config": {"target": "ldm.modules.diffusionmodules.openaimodel.UNetModel", "params": unet_params()},
         "first_stage_config": {
             "target": "ldm.models.autoencoder.AutoencoderKL",
             "params": {
                 "embed_dim": 4,
                 "monitor": "val/rec_loss",
-                "ddconfig": ddconfig,
+                "ddconfig": vae_params(),
                 "lossconfig": {"target": "torch.nn.Identity"},
             },
         },
@@ -177,12 +150,42 @@ def config(scale_factor: float) -> dict[str, object]:
             "params": {"version": "clip"},
         },
     }
+    target = "ldm.models.diffusion.ddpm.LatentDiffusion"
+    return {"model": {"base_learning_rate": 1.0e-04, "target": target, "params": params}}
+
+
+def unet_params() -> dict[str, object]:
+    """LDM's words for ``make_unet``."""
     return {
-        "model": {
-            "base_learning_rate": 1.0e-04,
-            "target": "ldm.models.diffusion.ddpm.LatentDiffusion",
-            "params": params,
-        }
+        "image_size": 16,
+        "in_channels": 4,
+        "out_channels": 4,
+        "model_channels": WIDTH,
+        "attention_resolutions": [4, 2, 1],
+        "num_res_blocks": 2,
+        "channel_mult": [1, 1, 1, 1],
+        "num_heads": 4,
+        "use_spatial_transformer": True,
+        "transformer_depth": 1,
+        "context_dim": TEXT_WIDTH,
+        "use_checkpoint": False,
+        "legacy": False,
+    }
+
+
+def vae_params() -> dict[str, object]:
+    """LDM's words for ``make_vae``."""
+    return {
+        "double_z": True,
+        "z_channels": 4,
+        "resolution": 128,
+        "in_channels": 3,
+        "out_ch": 3,
+        "ch": WIDTH,
+        "ch_mult": [1, 1, 1, 1],
+        "num_res_blocks": 1,
+        "attn_resolutions": [],
+        "dropout": 0.0,
     }
 
 

@@ -24,8 +24,9 @@ from worlds.sprites.training.parts import (
     silence_residuals,
 )
 
-STEPS, BATCH, LR, SEED = 4200, 16, 8e-4, 3
+STEPS, BATCH, LR, SEED = 2000, 24, 1e-3, 3
 SCENES = 4000
+AVERAGED = 10  # the weights are averaged every so many steps
 # Flat pictures leak their mean colour through the last timesteps of SD's schedule (terminal alpha-bar 0.0047), and the
 # model then reads the colour from the noise instead of the prompt. Latents at half of unit deviation and noise with an
 # offset hide it.
@@ -82,9 +83,9 @@ def main() -> None:
     silence_residuals(unet)
     if args.start:
         unet.load_state_dict(torch.load(args.start))
-    average = torch.optim.swa_utils.AveragedModel(unet, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.999))
+    average = torch.optim.swa_utils.AveragedModel(unet, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.985))
     noise_schedule = scheduler()
-    optimizer = torch.optim.AdamW(unet.parameters(), lr=LR, betas=(0.9, 0.99), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(unet.parameters(), lr=LR, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: cosine(s, args.steps, warmup=100))
     start, losses = time.monotonic(), []
     for step in range(1, args.steps + 1):
@@ -103,7 +104,8 @@ def main() -> None:
         torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        average.update_parameters(unet)
+        if step % AVERAGED == 0:
+            average.update_parameters(unet)
         losses.append(float(loss.detach()))
         if step % 100 == 0:
             print(f"unet {step} loss {np.mean(losses[-100:]):.4f} {time.monotonic() - start:.0f} s", flush=True)
