@@ -69,7 +69,7 @@ def wrap(text: str, font: Font, room: float, most: int) -> list[str]:
     for piece in _pieces(text, font, room):
         if lines[-1] and width((lines[-1] + piece).rstrip(), font) > room:
             lines.append("")
-        lines[-1] += piece if lines[-1] else piece.lstrip()
+        lines[-1] += piece
     lines = [line.rstrip() for line in lines]
     if len(lines) <= most:
         return lines

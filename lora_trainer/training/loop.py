@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from lora_trainer.adapter.inject import weighted
 from lora_trainer.adapter.kohya import PRECISIONS, state_of, write_lora
 from lora_trainer.adapter.metadata import run_metadata
 from lora_trainer.checkpoint.sampling import Drawing, draw_picture
@@ -45,7 +46,6 @@ def train(learner: Learner, lesson: Lesson, commands: Commands) -> Iterator[Even
     """Learn epoch by epoch; save, validate and preview after each. Ends early when commanded; finished epochs are
     always saved."""
     generator = torch.Generator().manual_seed(lesson.settings.training.seed)
-    yield from validate(learner, lesson, epoch=0)
     step = 0
     for epoch in lesson.files:
         for batch in batches(lesson, epoch):
@@ -62,6 +62,9 @@ def train(learner: Learner, lesson: Lesson, commands: Commands) -> Iterator[Even
             if commands.stopping_now:
                 return
         yield save(learner, lesson, epoch, step)
+        if epoch == 1:  # only now, so that the first step does not wait for it
+            with weighted(learner.parts, 0.0):
+                yield from validate(learner, lesson, epoch=0)
         yield from validate(learner, lesson, epoch)
         yield from preview(learner, lesson, epoch, commands)
         if commands.stopping_after_epoch:

@@ -103,6 +103,10 @@ def test_validation_alone_is_drawn_over_epochs() -> None:
     assert "each step" not in texts(svg) and "held-out images" in texts(svg)
 
 
+def test_an_epoch_without_steps_has_no_place_in_the_chart() -> None:
+    assert len(points(loss_curve(stepped([0.1] * 20), validated([0.2, 0.15, 0.1, 0.05])), "held_out")) == 3
+
+
 def test_what_was_not_measured_is_left_out() -> None:
     nan = [Validated(epoch=i, held_out=math.nan, train=0.1 + i) for i in range(3)]
     svg = loss_curve(stepped([0.1, math.nan, 0.1, math.inf] * 5), nan)

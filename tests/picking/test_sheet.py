@@ -97,6 +97,16 @@ def test_a_cell_that_is_not_drawn_yet_is_left_empty(tmp_path: Path) -> None:
     assert draw_sheet(fewer).size == draw_sheet(grid).size
 
 
+def test_drawn_pixels_stay_squares_of_one_colour(tmp_path: Path) -> None:
+    grid = drawn(plan_of(tmp_path), tmp_path / "grid")
+    cell = Cell(1, 0.5, 0, 0)
+    left, top, right, bottom = boxes(grid, draw_sheet(grid))[cell]
+    chequered = np.indices((16, 16)).sum(axis=0) % 2 * 255
+    Image.fromarray(chequered.astype(np.uint8)).save(grid.pictures[cell])
+    shown = pixels(draw_sheet(grid))[top:bottom, left:right, 0]
+    assert (shown == np.kron(chequered, np.ones((12, 12)))).all()
+
+
 def test_pictures_of_a_usual_size_are_shown_as_they_are(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, prompts=("a",), template=ImageRequest(prompt="", width=200, height=240))
     grid = drawn(plan, tmp_path / "grid")

@@ -1,0 +1,158 @@
+"""A WebUI to test in: started for the tests in a data folder of its own, or one that runs already."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from worlds.sprites.concepts import SETS, TRIGGERS
+from worlds.sprites.install import HERE, install
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PATIENCE_S = 900  # the computer may be busy
+SETTINGS = {"live_previews_enable": False, "auto_launch_browser": "Disable", "randn_source": "CPU", "sd_vae": "None"}
+FLAGS = (
+    "--skip-prepare-environment --skip-version-check --skip-torch-cuda-test --do-not-download-clip "
+    "--no-download-sd-model --disable-console-progressbars --api"
+)
+PICTURE: dict[str, Any] = {
+    "prompt": "red cat, blue background",
+    "seed": 1,
+    "subseed": 1,
+    "subseed_strength": 0,
+    "steps": 6,
+    "sampler_name": "Euler",
+    "scheduler": "Automatic",
+    "cfg_scale": 5,
+    "width": 128,
+    "height": 128,
+    "save_images": False,
+}
+# A run of seconds: the ghost's pictures twice, drawn as small as the world is.
+RUN: dict[str, Any] = {
+    "images": str(SETS / "ghost"),
+    "trigger": TRIGGERS["ghost"],
+    "resolution": 128,
+    "min_bucket_reso": 128,
+    "max_bucket_reso": 128,
+    "epochs": 2,
+    "repeats": 1,
+    "batch_size": 2,
+    "unet_lr": 2e-3,
+    "sample_steps": 4,
+    "sample_prompts": [f"{TRIGGERS['ghost']}, blue background"],
+    "grid_weights": [0.6, 1.0],
+}
+
+
+@dataclass
+class WebUI:
+    """A WebUI that answers at ``address``; ``data`` is its data folder, None for one that we did not start."""
+
+    address: str
+    data: Path | None = None
+
+    def call(self, path: str, body: Any = None) -> Any:
+        """GET, or POST with a body."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.address + path, data, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
+            return json.load(answer)
+
+    def probe(self, code: str) -> Any:
+        """What ``out`` is after running ``code`` inside, where ``host`` and ``worker`` are known."""
+        out = self.call("/lora_trainer_probe", {"code": code})["out"]
+        assert not (isinstance(out, dict) and "error" in out), out["error"]
+        return out
+
+    def picture(self, prompt: str = PICTURE["prompt"]) -> bytes:
+        """The pixels that txt2img draws from a fixed seed."""
+        drawn = self.call("/sdapi/v1/txt2img", {**PICTURE, "prompt": prompt})["images"][0]
+        with Image.open(io.BytesIO(base64.b64decode(drawn))) as image:
+            return image.convert("RGB").tobytes()
+
+    def start_run(self, name: str, **settings: Any) -> str:
+        """Start a run and return its id."""
+        return str(self.call("/lora_trainer/v1/runs", {**RUN, "name": name, **settings})["id"])
+
+    def status(self) -> dict[str, Any]:
+        """The status of the run at hand, complete."""
+        return dict(self.call("/lora_trainer/v1/runs/current/status"))
+
+    def wait_for(self, ready: Any) -> dict[str, Any]:
+        """The status when ``ready(status)`` is true."""
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            if ready(status := self.status()):
+                return status
+            time.sleep(0.2)
+        raise TimeoutError(f"after {PATIENCE_S} s: {self.status()}")
+
+    def finished(self) -> dict[str, Any]:
+        """The status when the run is over."""
+        return self.wait_for(lambda status: status["state"] != "running" and not status["busy"])
+
+    def events(self, run_id: str) -> list[dict[str, Any]]:
+        """The run's events."""
+        assert self.data is not None
+        lines = (self.data / "lora_trainer" / "runs" / run_id / "events.jsonl").read_text(encoding="utf-8")
+        return [json.loads(line) for line in lines.splitlines()]
+
+
+def furnish(data: Path, webui: Path) -> None:
+    """Make a data folder: our extension and the probe, settings, the Sprites checkpoint (else what ``webui`` has)."""
+    for folder in ("models/Stable-diffusion", "models/Lora", "extensions"):
+        (data / folder).mkdir(parents=True)
+    (data / "config.json").write_text(json.dumps(SETTINGS), encoding="utf-8")
+    link(ROOT, data / "extensions" / "lora-trainer")
+    link(Path(__file__).with_name("probe"), data / "extensions" / "lora-trainer-probe")
+    if (HERE / "sprites.safetensors").is_file():
+        install(data)
+        return
+    for file in (webui / "models" / "Stable-diffusion").glob("tiny.*"):
+        shutil.copyfile(file, data / "models" / "Stable-diffusion" / file.name)
+
+
+def link(source: Path, target: Path) -> None:
+    """Have ``source`` at ``target``: a copy on Windows, where links want rights."""
+    if sys.platform == "win32":
+        unwanted = shutil.ignore_patterns(".*", "__pycache__", "runs", "outputs")
+        shutil.copytree(source, target, ignore=unwanted)
+    else:
+        target.symlink_to(source, target_is_directory=True)
+
+
+def launch(webui: Path, python: str, arguments: str, data: Path) -> tuple[WebUI, subprocess.Popen[bytes]]:
+    """Start the WebUI in ``webui`` on the data folder ``data``; returns when it is up."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [python, "launch.py", *FLAGS.split(), *arguments.split(), "--port", str(port)]
+    command += ["--data-dir", str(data), "--ui-settings-file", str(data / "config.json")]
+    offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
+    environment = {**os.environ, **offline, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    log = data / "webui.log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, cwd=webui, env=environment, stdout=file, stderr=subprocess.STDOUT)
+    end = time.monotonic() + PATIENCE_S
+    # Not by asking: a request that comes before the WebUI has added its middleware breaks its start.
+    while b"Startup time" not in log.read_bytes():
+        if process.poll() is not None or time.monotonic() > end:
+            process.kill()
+            raise RuntimeError(f"the WebUI did not start:\n{log.read_text(encoding='utf-8', errors='replace')[-3000:]}")
+        time.sleep(0.5)
+    return WebUI(f"http://127.0.0.1:{port}", data), process

@@ -1,0 +1,208 @@
+"""The main job in a real WebUI, as a user does it: ``pytest tests/webui --webui FOLDER --webui-python PYTHON``."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from PIL import Image
+
+from tests.webui.driver import RUN, WebUI
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = [pytest.mark.webui, pytest.mark.slow]
+
+NAME = f"shown{int(time.time()) % 1_000_000}"
+SHARED = """
+import gc
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from modules import shared
+live = {tensor.data_ptr() for tensor in shared.sd_model.state_dict().values()}
+kinds = (UNet2DConditionModel, AutoencoderKL)
+ours = [p for m in gc.get_objects() if isinstance(m, kinds) for n, p in m.named_parameters() if "lora_" not in n]
+out = {"count": len(ours), "shared": sum(p.data_ptr() in live for p in ours)}
+"""
+EQUAL = """
+import torch
+from pathlib import Path
+from lora_trainer.checkpoint.adopt import adopt
+from modules import shared
+with host.exclusive():
+    live, parts = shared.sd_model, adopt(host.checkpoint(), host.paths.runs.parent / "cache")
+    generator = torch.Generator().manual_seed(0)
+    width = parts.unet.config.cross_attention_dim
+    x, context = torch.randn(2, 4, 16, 16, generator=generator), torch.randn(2, 77, width, generator=generator)
+    like = next(parts.unet.parameters())
+    x, context, times = x.to(like), context.to(like), torch.tensor([10, 700], device=like.device)
+    with torch.no_grad():
+        ours = parts.unet(x, times, encoder_hidden_states=context).sample
+        theirs = live.model.diffusion_model(x, times, context=context)
+    out = float((ours - theirs).abs().max())
+    del parts
+"""
+RAISE = """
+from lora_trainer.training import loop
+kept = loop.losses
+def losses(*values):
+    loop.losses = kept
+    raise RuntimeError("a failure made by the tests")
+loop.losses = losses
+"""
+
+
+def fill(page: Page, name: str, value: Any) -> None:
+    """Enter a setting in the form."""
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    box = page.locator(f"#lora_trainer_{name}").locator("textarea, input").first
+    box.fill(text)
+    box.press("Tab")
+
+
+def open_tab(page: Page) -> None:
+    """Show our tab, with all settings unfolded."""
+    page.locator("#tabs > .tab-nav button:has-text('Train LoRA')").click()
+    page.wait_for_selector("#lora_trainer[data-state]")
+    for fold in page.locator("[id^=lora_trainer_group_] > .label-wrap:not(.open)").all():
+        fold.click()
+
+
+def gallery(page: Page) -> str:
+    """What the gallery of txt2img shows."""
+    return str(page.evaluate("() => [...document.querySelectorAll('#txt2img_gallery img')].map(i => i.src).join()"))
+
+
+def generate(page: Page) -> None:
+    """Press Generate, and wait for the pictures."""
+    before = gallery(page)
+    page.click("#txt2img_generate")
+    page.wait_for_function(
+        "before => { const now = [...document.querySelectorAll('#txt2img_gallery img')].map(i => i.src).join();"
+        " return now && now !== before"
+        " && getComputedStyle(document.querySelector('#txt2img_interrupt')).display === 'none' }",
+        arg=before,
+    )
+
+
+@pytest.fixture(scope="module")
+def plain(webui: WebUI) -> bytes:
+    """The picture before anything was trained."""
+    first = webui.picture()
+    assert webui.picture() == first, "this WebUI does not draw the same picture twice"
+    return first
+
+
+@pytest.fixture(scope="module")
+def trained(webui: WebUI, page: Page, plain: bytes) -> dict[str, Any]:
+    """The status of a run that was started in the tab and went to its end."""
+    open_tab(page)
+    for name, value in {**RUN, "name": NAME}.items():
+        fill(page, name, value)
+    page.click("#lora_trainer_start")
+    status = webui.wait_for(lambda status: status["id"] and status.get("name") == NAME and status["state"] != "running")
+    page.wait_for_selector("#lora_trainer[data-state=finished]")
+    return status
+
+
+@pytest.mark.usefixtures("shoot")
+def test_the_tab_trains_on_the_loaded_checkpoint(webui: WebUI, trained: dict[str, Any], page: Page) -> None:
+    assert trained["state"] == "finished", trained["message"]
+    assert [file["epoch"] for file in trained["files"]] == [1, 2]
+    assert trained["chosen"]["reasons"] and trained["sheet"]
+    title = webui.call("/sdapi/v1/options")["sd_model_checkpoint"]
+    assert title in page.inner_text("#lora_trainer_checkpoint")
+
+
+def test_the_first_step_comes_within_two_seconds(inside: WebUI, trained: dict[str, Any]) -> None:
+    events = inside.events(trained["id"])
+    ready = next(event["time"] for event in events if event["kind"] == "stage" and event["stage"] == "training")
+    first = next(event for event in events if event["kind"] == "stepped")
+    print(f"first step {first['time'] - ready:.2f} s after caching, of which {first['seconds']:.2f} s the step itself")
+    assert first["time"] - ready <= 2
+
+
+def test_no_second_copy_is_loaded(inside: WebUI, plain: bytes) -> None:
+    assert inside.probe(EQUAL) <= 1e-4
+    inside.start_run(f"{NAME}copy", epochs=1, repeats=20, grid=False)
+    inside.wait_for(lambda status: status["stage"] == "training" and status["step"] >= 1)
+    found = inside.probe(SHARED)
+    inside.call("/lora_trainer/v1/runs/current/stop", {"when": "now"})
+    print(found)
+    assert found["count"] > 500 and found["shared"] >= 0.95 * found["count"]
+    assert inside.finished()["state"] == "stopped"
+    assert inside.picture() == plain, "after a run stopped half-way"
+
+
+@pytest.mark.usefixtures("shoot")
+def test_the_lora_is_called_in_the_prompt_and_changes_the_picture(
+    webui: WebUI, trained: dict[str, Any], page: Page, plain: bytes
+) -> None:
+    page.locator("#tabs > .tab-nav button:has-text('txt2img')").click()
+    page.fill("#txt2img_prompt textarea", "")
+    open_tab(page)
+    page.click("#lora_trainer_use")
+    page.wait_for_selector("#txt2img_generate", state="visible")
+    prompt = page.input_value("#txt2img_prompt textarea")
+    assert f"<lora:{NAME}-00000" in prompt
+    assert webui.picture(prompt) != webui.picture(prompt.split("<lora:")[0])
+    assert webui.picture() == plain
+    page.locator("#txt2img_extra_tabs .tab-nav button:has-text('Lora')").click()
+    page.click("#txt2img_lora_extra_refresh")
+    page.wait_for_selector(f"#txt2img_lora_cards .card[data-name^='{NAME}']")
+
+
+@pytest.mark.usefixtures("shoot")
+def test_the_grid_is_sent_and_drawn(webui: WebUI, trained: dict[str, Any], page: Page, plain: bytes) -> None:
+    open_tab(page)
+    page.wait_for_selector("#lora_trainer[data-sendable=true]")
+    page.click("#lora_trainer_send_xyz")
+    values = "#script_txt2img_xyz_plot_{}_values textarea"
+    page.wait_for_function(
+        "selector => (document.querySelector(selector) || {}).value?.includes('STRENGTH')", arg=values.format("y")
+    )
+    page.wait_for_timeout(1000)
+    assert page.locator("#script_list input").first.input_value() == "X/Y/Z plot"
+    assert page.input_value(values.format("x")) == "NUM,000001,000002"
+    assert page.input_value(values.format("y")) == "STRENGTH,0.6,1"
+    assert "Override" not in page.locator("#txt2img_override_settings_row").inner_text()
+    generate(page)
+    if webui.data is not None:
+        newest = max((webui.data / "outputs").rglob("*.png"), key=lambda path: path.stat().st_mtime)
+        with Image.open(newest) as grid:
+            assert grid.width >= 3 * 128 and grid.height >= 3 * 128
+    assert webui.picture() == plain
+
+
+def test_pictures_are_the_same_bytes_after_a_run(webui: WebUI, trained: dict[str, Any], plain: bytes) -> None:
+    assert webui.picture() == plain
+
+
+def test_a_lora_merged_before_a_run_leaves_no_trace(webui: WebUI, trained: dict[str, Any], plain: bytes) -> None:
+    prompt = f"red cat <lora:{NAME}-000002:1>"
+    with_lora = webui.picture(prompt)
+    webui.start_run(f"{NAME}merged", epochs=1, grid=False)
+    assert webui.finished()["state"] == "finished"
+    assert webui.picture(prompt) == with_lora
+    assert webui.picture() == plain
+
+
+def test_a_run_that_raises_leaves_no_trace(inside: WebUI, trained: dict[str, Any], plain: bytes) -> None:
+    inside.picture(f"red cat <lora:{NAME}-000002:1>")
+    inside.probe(RAISE)
+    inside.start_run(f"{NAME}raised", grid=False)
+    status = inside.finished()
+    assert status["state"] == "failed" and "made by the tests" in status["detail"]
+    assert inside.picture() == plain
+
+
+def test_the_webui_shows_the_progress_and_its_button_stops_the_run(webui: WebUI, plain: bytes) -> None:
+    webui.start_run(f"{NAME}button", epochs=1, repeats=50, grid=False)
+    webui.wait_for(lambda status: status["stage"] == "training" and status["step"] >= 2)
+    progress = webui.call("/sdapi/v1/progress?skip_current_image=true")
+    assert 0 < progress["progress"] < 1 and "1" in progress["textinfo"]
+    assert progress["state"]["job"] == "lora_trainer"
+    webui.call("/sdapi/v1/interrupt", {})
+    assert webui.finished()["state"] == "stopped"
+    assert webui.picture() == plain
