@@ -366,18 +366,29 @@
 
     async function attach() {
         page.root = document.getElementById("lora_trainer");
-        if (!page.root || page.root.dataset.state || !find("details")) return false;
+        if (!page.root || page.root.dataset.state || !find("details")) return;
         page.root.dataset.state = "none";
         page.root.dataset.webui = inWebui();
+        try {
+            await begin();
+        } catch (error) { // the routes come a moment after the page
+            console.warn("LoRA Trainer:", error);
+            delete page.root.dataset.state;
+            setTimeout(attach, IDLE_MS);
+        }
+    }
+
+    async function begin() {
         const {language, prescribed} = page.root.querySelector(".lt-head").dataset;
         const own = (navigator.language || "").toLowerCase().startsWith("zh") ? "zh" : "en";
         page.language = prescribed === "true" ? language : own;
         page.texts = await ask("texts");
+        page.root.lang = page.language === "zh" ? "zh-Hans" : "en";
         if (page.language !== language) translate(await (await fetch(`${BASE}texts?lang=${language}`)).json());
         nameFields();
         openFoldsByKey();
         build();
-        showCheckpoint();
+        showCheckpoint().catch((error) => console.warn("LoRA Trainer:", error));
         new MutationObserver(markFields).observe(find("message"), {childList: true, subtree: true});
         page.root.addEventListener("click", (event) => {
             const button = event.target.closest("#lora_trainer_use, #lora_trainer_start, [id^=lora_trainer_stop]");
@@ -386,7 +397,6 @@
         });
         document.addEventListener("visibilitychange", soon);
         poll();
-        return true;
     }
 
     function attachWhenThere() {

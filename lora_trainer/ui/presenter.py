@@ -105,8 +105,8 @@ def _position(status: Status, language: str) -> str:
         values = {"epoch": max(1, status.epoch), "epochs": status.epochs, "step": status.step, "steps": status.steps}
         return translate("ui.position_training", language, **values)
     if status.total > 1:
-        key = f"ui.position_{status.stage}" if status.stage in ("caching", "grid") else "ui.position_other"
-        return translate(key, language, done=status.done, total=status.total)
+        key = "position_grid" if status.stage == "grid" else "position_other"
+        return translate(f"ui.{key}", language, done=status.done, total=status.total)
     return ""
 
 

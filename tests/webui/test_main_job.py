@@ -65,8 +65,9 @@ def open_tab(page: Page) -> None:
     """Show our tab, with all settings unfolded."""
     page.locator("#tabs > .tab-nav button:has-text('Train LoRA')").click()
     page.wait_for_selector("#lora_trainer[data-state]")
-    for fold in page.locator("[id^=lora_trainer_group_] > .label-wrap:not(.open)").all():
-        fold.click()
+    page.eval_on_selector_all(
+        "[id^=lora_trainer_group_] > .label-wrap:not(.open)", "folds => folds.forEach(f => f.click())"
+    )
 
 
 def gallery(page: Page) -> str:
