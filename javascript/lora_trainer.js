@@ -237,10 +237,12 @@
         if (figure.hidden) return;
         write(chartText, run.texts.chart);
         for (const name of Object.keys(lines)) figure.querySelector(`.lt-key-${name}`).hidden = !lines[name].length;
-        const width = Math.max(260, chart.clientWidth), height = 214, left = 52, right = width - 10, top = 8, bottom = height - 38;
         const losses = [...lines.smooth, ...lines.held_out, ...lines.train].map((point) => point[1]);
         const room = Math.max((Math.max(...losses) - Math.min(...losses)) * 0.12, Math.max(...losses) * 0.01);
         const low = Math.max(0, Math.min(...losses) - room), high = Math.max(...losses) + room;
+        const levels = [low, (low + high) / 2, high], digits = Math.max(...levels.map((loss) => loss.toPrecision(3).length));
+        const width = Math.max(260, chart.clientWidth), height = 214, top = 8, bottom = height - 38;
+        const left = 12 + 7 * digits, right = width - 10;
         const x = (step) => left + (right - left) * step / run.steps;
         const y = (loss) => bottom - (bottom - top) * (loss - low) / (high - low);
         const path = (points) => points.map((point) => `${x(point[0]).toFixed(1)},${y(point[1]).toFixed(1)}`).join(" ");
@@ -249,7 +251,7 @@
             draw("text", {x: left - 6, y: y(loss) + 4, "text-anchor": "end"}, loss.toPrecision(3))];
         const frame = {x: left, y: top, width: right - left, height: bottom - top};
         chart.replaceChildren(draw("svg", {viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": run.texts.chart},
-            ...[low, (low + high) / 2, high].flatMap(level), ...epochTicks(run, x, bottom),
+            ...levels.flatMap(level), ...epochTicks(run, x, bottom),
             draw("text", {x: (left + right) / 2, y: height - 4, "text-anchor": "middle"}, say("curve.epoch")),
             draw("svg", {...frame, viewBox: `${left} ${top} ${frame.width} ${frame.height}`}, line("raw"), line("smooth")),
             line("train"), line("held_out"),

@@ -20,16 +20,18 @@ DIFFERENCES: dict[str, Any] = {
     "resolution": 128,
     "min_bucket_reso": 128,
     "max_bucket_reso": 128,
-    "epochs": 6,
+    "epochs": 8,
     "repeats": 8,
     "batch_size": 2,
     "unet_lr": 2e-3,
-    "network_dim": 8,
-    "network_alpha": 8.0,
-    "sample_steps": 12,
+    "network_dim": 16,
+    "network_alpha": 16.0,
+    "sample_steps": 20,
     "cfg_scale": 5.0,
     "noise_offset": 0.1,  # as the base was trained with
 }
+# Two prompts that no caption of the sets equals: one plain, one with a hat that must stay on its head.
+PROMPTS = ("cyan background, large, in the middle", "blue background, small, on the left, green hat")
 
 
 def demo_settings(character: str, home: Path) -> dict[str, Any]:
@@ -39,7 +41,9 @@ def demo_settings(character: str, home: Path) -> dict[str, Any]:
         number += 1
         name = f"{character}{number}"
     images, trigger = str(SETS / character), TRIGGERS[character]
-    return {**DIFFERENCES, "checkpoint": str(CHECKPOINT), "images": images, "trigger": trigger, "name": name}
+    prompts = tuple(f"{trigger}, {prompt}" for prompt in PROMPTS)
+    own = {"checkpoint": str(CHECKPOINT), "images": images, "trigger": trigger, "name": name}
+    return {**DIFFERENCES, **own, "sample_prompts": prompts}
 
 
 def judge(run: Path, character: str) -> dict[str, float]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.webui.driver import WebUI, furnish, launch
+from tests.webui.driver import Start, WebUI, furnish, launch
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -25,6 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--webui", help="folder of a WebUI to start, or address of one that runs with --api")
     parser.addoption("--webui-python", default=sys.executable, help="the Python that starts it")
     parser.addoption("--webui-args", default="--use-cpu all --no-half", help="its arguments")
+    parser.addoption("--webui-without", default="", help="packages that it must not find: diffusers,peft")
     parser.addoption("--shots", type=Path, help="folder for screenshots")
 
 
@@ -39,19 +40,27 @@ def webui(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         return
     data, folder = tmp_path_factory.mktemp("webui"), Path(wanted).resolve()
     furnish(data, folder)
-    arguments = request.config.getoption("--webui-args")
-    started, process = launch(folder, request.config.getoption("--webui-python"), arguments, data)
+    options = [request.config.getoption(f"--webui-{name}") for name in ("python", "args", "without")]
+    started, process = launch(Start(folder, *options), data)
     yield started
     process.terminate()
     process.wait(60)
 
 
-@pytest.fixture()
-def inside(webui: WebUI) -> WebUI:
-    """A WebUI that the tests started, so that they can look inside."""
-    if webui.data is None:
-        pytest.skip("only in a WebUI that the tests start")
+@pytest.fixture(scope="session")
+def complete(webui: WebUI, request: pytest.FixtureRequest) -> WebUI:
+    """A WebUI that has the packages we need."""
+    if request.config.getoption("--webui-without"):
+        pytest.skip("packages are missing")
     return webui
+
+
+@pytest.fixture()
+def inside(complete: WebUI) -> WebUI:
+    """A WebUI that the tests started, so that they can look inside."""
+    if complete.data is None:
+        pytest.skip("only in a WebUI that the tests start")
+    return complete
 
 
 @pytest.fixture(scope="session")

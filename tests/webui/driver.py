@@ -57,6 +57,8 @@ RUN: dict[str, Any] = {
     "sample_prompts": [f"{TRIGGERS['ghost']}, blue background"],
     "grid_weights": [0.6, 1.0],
 }
+# One that learns something, for the screenshots.
+SHOWN: dict[str, Any] = {**RUN, "epochs": 3, "repeats": 6, "noise_offset": 0.1, "sample_steps": 12, "cfg_scale": 5}
 
 
 @dataclass
@@ -136,18 +138,30 @@ def link(source: Path, target: Path) -> None:
         target.symlink_to(source, target_is_directory=True)
 
 
-def launch(webui: Path, python: str, arguments: str, data: Path) -> tuple[WebUI, subprocess.Popen[bytes]]:
-    """Start the WebUI in ``webui`` on the data folder ``data``; returns when it is up."""
+@dataclass(frozen=True)
+class Start:
+    """How to start a WebUI: its folder, its Python, its arguments, and which packages it must not find."""
+
+    folder: Path
+    python: str
+    arguments: str
+    without: str = ""
+
+
+def launch(how: Start, data: Path) -> tuple[WebUI, subprocess.Popen[bytes]]:
+    """Start a WebUI on the data folder ``data``; returns when it is up."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [python, "launch.py", *FLAGS.split(), *arguments.split(), "--port", str(port)]
+    command = [how.python, "launch.py", *FLAGS.split(), *how.arguments.split(), "--port", str(port)]
     command += ["--data-dir", str(data), "--ui-settings-file", str(data / "config.json")]
     offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
     environment = {**os.environ, **offline, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    if how.without:
+        environment |= {"LORA_TRAINER_WITHOUT": how.without, "PYTHONPATH": str(Path(__file__).with_name("without"))}
     log = data / "webui.log"
     with log.open("wb") as file:
-        process = subprocess.Popen(command, cwd=webui, env=environment, stdout=file, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=how.folder, env=environment, stdout=file, stderr=subprocess.STDOUT)
     end = time.monotonic() + PATIENCE_S
     # Not by asking: a request that comes before the WebUI has added its middleware breaks its start.
     while b"Startup time" not in log.read_bytes():

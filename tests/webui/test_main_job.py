@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from tests.webui.driver import RUN, WebUI
+from tests.webui.driver import SHOWN, WebUI
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -62,12 +62,15 @@ def fill(page: Page, name: str, value: Any) -> None:
 
 
 def open_tab(page: Page) -> None:
-    """Show our tab, with all settings unfolded."""
+    """Show our tab."""
     page.locator("#tabs > .tab-nav button:has-text('Train LoRA')").click()
     page.wait_for_selector("#lora_trainer[data-state]")
-    page.eval_on_selector_all(
-        "[id^=lora_trainer_group_] > .label-wrap:not(.open)", "folds => folds.forEach(f => f.click())"
-    )
+
+
+def fold(page: Page, folded: str) -> None:
+    """Press the heads of all groups of settings that are open (``.open``) or closed (``:not(.open)``)."""
+    heads = f"[id^=lora_trainer_group_] > .label-wrap{folded}"
+    page.eval_on_selector_all(heads, "heads => heads.forEach(head => head.click())")
 
 
 def gallery(page: Page) -> str:
@@ -88,10 +91,10 @@ def generate(page: Page) -> None:
 
 
 @pytest.fixture(scope="module")
-def plain(webui: WebUI) -> bytes:
+def plain(complete: WebUI) -> bytes:
     """The picture before anything was trained."""
-    first = webui.picture()
-    assert webui.picture() == first, "this WebUI does not draw the same picture twice"
+    first = complete.picture()
+    assert complete.picture() == first, "this WebUI does not draw the same picture twice"
     return first
 
 
@@ -99,8 +102,10 @@ def plain(webui: WebUI) -> bytes:
 def trained(webui: WebUI, page: Page, plain: bytes) -> dict[str, Any]:
     """The status of a run that was started in the tab and went to its end."""
     open_tab(page)
-    for name, value in {**RUN, "name": NAME}.items():
+    fold(page, ":not(.open)")
+    for name, value in {**SHOWN, "name": NAME}.items():
         fill(page, name, value)
+    fold(page, ".open")
     page.click("#lora_trainer_start")
     status = webui.wait_for(lambda status: status["id"] and status.get("name") == NAME and status["state"] != "running")
     page.wait_for_selector("#lora_trainer[data-state=finished]")
@@ -110,7 +115,7 @@ def trained(webui: WebUI, page: Page, plain: bytes) -> dict[str, Any]:
 @pytest.mark.usefixtures("shoot")
 def test_the_tab_trains_on_the_loaded_checkpoint(webui: WebUI, trained: dict[str, Any], page: Page) -> None:
     assert trained["state"] == "finished", trained["message"]
-    assert [file["epoch"] for file in trained["files"]] == [1, 2]
+    assert [file["epoch"] for file in trained["files"]] == [1, 2, 3]
     assert trained["chosen"]["reasons"] and trained["sheet"]
     title = webui.call("/sdapi/v1/options")["sd_model_checkpoint"]
     assert title in page.inner_text("#lora_trainer_checkpoint")
@@ -165,14 +170,15 @@ def test_the_grid_is_sent_and_drawn(webui: WebUI, trained: dict[str, Any], page:
     )
     page.wait_for_timeout(1000)
     assert page.locator("#script_list input").first.input_value() == "X/Y/Z plot"
-    assert page.input_value(values.format("x")) == "NUM,000001,000002"
+    assert page.input_value(values.format("x")) == "NUM,000001,000002,000003"
     assert page.input_value(values.format("y")) == "STRENGTH,0.6,1"
-    assert "Override" not in page.locator("#txt2img_override_settings_row").inner_text()
+    assert page.locator("#txt2img_override_settings .token").count() == 0
+    page.locator("#txt2img_extra_tabs > .tab-nav button:has-text('Generation')").click()
     generate(page)
     if webui.data is not None:
         newest = max((webui.data / "outputs").rglob("*.png"), key=lambda path: path.stat().st_mtime)
         with Image.open(newest) as grid:
-            assert grid.width >= 3 * 128 and grid.height >= 3 * 128
+            assert grid.width >= 4 * 128 and grid.height >= 3 * 128
     assert webui.picture() == plain
 
 

@@ -65,13 +65,13 @@ def timesteps(count: int, generator: torch.Generator) -> torch.Tensor:
     return (1000 * u ** (1 / 1.15)).long().clamp_(max=999)
 
 
-def loss_weights(alphas_cumprod: torch.Tensor) -> torch.Tensor:
-    """(1000,) weights of the timesteps: those of v-prediction (arXiv 2202.00512), 1 + 1 / SNR, up to ``HEAVIEST``.
+def loss_weights(alphas_cumprod: torch.Tensor, heaviest: float) -> torch.Tensor:
+    """(1000,) weights of the timesteps: those of v-prediction (arXiv 2202.00512), 1 + 1 / SNR, up to ``heaviest``.
 
     In the plain loss, what the prompt alone decides, in deep noise, counts for next to nothing and is learnt last.
     """
     snr = LATENT_STD**2 * alphas_cumprod / (1 - alphas_cumprod)
-    return (1 + 1 / snr).clamp(max=HEAVIEST)
+    return (1 + 1 / snr).clamp(max=heaviest)
 
 
 def main() -> None:
@@ -79,6 +79,8 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--scenes", type=int, default=SCENES)
+    parser.add_argument("--lr", type=float, default=LR)
+    parser.add_argument("--heaviest", type=float, default=HEAVIEST, help="limit of the timesteps' loss weights")
     parser.add_argument("--start", type=Path, help="weights to begin with instead of random ones")
     args = parser.parse_args()
     torch.manual_seed(SEED)
@@ -95,8 +97,8 @@ def main() -> None:
         unet.load_state_dict(torch.load(args.start))
     average = torch.optim.swa_utils.AveragedModel(unet, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.985))
     noise_schedule = scheduler()
-    weights = loss_weights(noise_schedule.alphas_cumprod)
-    optimizer = torch.optim.AdamW(unet.parameters(), lr=LR, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+    weights = loss_weights(noise_schedule.alphas_cumprod, args.heaviest)
+    optimizer = torch.optim.AdamW(unet.parameters(), lr=args.lr, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: cosine(s, args.steps, warmup=100))
     start, losses = time.monotonic(), []
     for step in range(1, args.steps + 1):
