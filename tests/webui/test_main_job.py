@@ -129,18 +129,6 @@ def test_the_first_step_comes_within_two_seconds(inside: WebUI, trained: dict[st
     assert first["time"] - ready <= 2
 
 
-def test_no_second_copy_is_loaded(inside: WebUI, plain: bytes) -> None:
-    assert inside.probe(EQUAL) <= 1e-4
-    inside.start_run(f"{NAME}copy", epochs=1, repeats=20, grid=False)
-    inside.wait_for(lambda status: status["stage"] == "training" and status["step"] >= 1)
-    found = inside.probe(SHARED)
-    inside.call("/lora_trainer/v1/runs/current/stop", {"when": "now"})
-    print(found)
-    assert found["count"] > 500 and found["shared"] >= 0.95 * found["count"]
-    assert inside.finished()["state"] == "stopped"
-    assert inside.picture() == plain, "after a run stopped half-way"
-
-
 @pytest.mark.usefixtures("shoot")
 def test_the_lora_is_called_in_the_prompt_and_changes_the_picture(
     webui: WebUI, trained: dict[str, Any], page: Page, plain: bytes
@@ -180,6 +168,18 @@ def test_the_grid_is_sent_and_drawn(webui: WebUI, trained: dict[str, Any], page:
         with Image.open(newest) as grid:
             assert grid.width >= 4 * 128 and grid.height >= 3 * 128
     assert webui.picture() == plain
+
+
+def test_no_second_copy_is_loaded(inside: WebUI, plain: bytes) -> None:
+    assert inside.probe(EQUAL) <= 1e-4
+    inside.start_run(f"{NAME}copy", epochs=1, repeats=20, grid=False)
+    inside.wait_for(lambda status: status["stage"] == "training" and status["step"] >= 1)
+    found = inside.probe(SHARED)
+    inside.call("/lora_trainer/v1/runs/current/stop", {"when": "now"})
+    print(found)
+    assert found["count"] > 500 and found["shared"] >= 0.95 * found["count"]
+    assert inside.finished()["state"] == "stopped"
+    assert inside.picture() == plain, "after a run stopped half-way"
 
 
 def test_pictures_are_the_same_bytes_after_a_run(webui: WebUI, trained: dict[str, Any], plain: bytes) -> None:

@@ -14,11 +14,16 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.webui, pytest.mark.slow]
 
 
-@pytest.mark.usefixtures("shoot")
-def test_the_tab_opens_and_explains(webui: WebUI, page: Page, request: pytest.FixtureRequest) -> None:
-    without = request.config.getoption("--webui-without")
-    if not without:
+@pytest.fixture()
+def without(webui: WebUI, request: pytest.FixtureRequest) -> str:
+    """The packages that are missing."""
+    names = str(request.config.getoption("--webui-without"))
+    if not names:
         pytest.skip("no --webui-without is given")
+    return names
+
+
+def test_the_tab_opens_and_explains(without: str, shoot: None, webui: WebUI, page: Page) -> None:
     page.locator("#tabs > .tab-nav button:has-text('Train LoRA')").click()
     explanation = page.locator("#lora_trainer_missing").inner_text()
     assert all(name in explanation for name in without.split(",")) and "restart the WebUI" in explanation
