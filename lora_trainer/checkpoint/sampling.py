@@ -54,7 +54,7 @@ def draw_latents(parts: Parts, drawing: Drawing, precision: Precision) -> torch.
         ).numpy(),
         prediction_type=parts.noise.prediction_type,
     )
-    scheduler.set_timesteps(sigmas=noise_levels(parts.noise, drawing.steps).tolist(), device=device)
+    scheduler.set_timesteps(sigmas=[*noise_levels(parts.noise, drawing.steps).tolist(), 0.0], device=device)
     factor = 2 ** (len(parts.vae.config.block_out_channels) - 1)
     x = starting_noise(drawing, parts.unet.config.in_channels, factor).to(device) * scheduler.sigmas[0].to(device)
     context = encode_tokens(parts, tokenize(parts, [drawing.negative_prompt, drawing.prompt])).float()

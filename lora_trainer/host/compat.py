@@ -52,6 +52,11 @@ def asked_to_stop() -> bool:
     return bool(shared.state.interrupted or getattr(shared.state, "stopping_generation", False))
 
 
+def page_closes() -> bool:
+    """Whether the page's server was told to end."""
+    return bool(getattr(getattr(shared.demo, "server", None), "should_exit", False))
+
+
 def localization() -> str:
     """The localization that the user chose: ``zh_CN``, ``None`` …"""
     return str(getattr(shared.opts, "localization", "None"))

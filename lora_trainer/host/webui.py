@@ -72,18 +72,18 @@ class WebUIHost:
         return compat.taggers()
 
     def generate(self, requests: Sequence[ImageRequest]) -> Iterator[Picture]:
-        """Draw in order, in one turn, through txt2img. Asked to stop, it ends early, without a picture broken off."""
+        """Draw in order, in one turn, through txt2img; a picture that was skipped is drawn again. Ends early when asked to."""
         for lora in {request.lora for request in requests if request.lora is not None}:
             check_callable(lora)
         with self._turn.taken():
             shared.state.job_count = len(requests)
             for number, request in enumerate(requests, 1):
                 shared.state.textinfo = translate("webui.grid", compat.language(), number=number, total=len(requests))
-                image = draw(request, getattr(self._trained, "file", None))
-                if image is None:
-                    return
+                while (image := draw(request, getattr(self._trained, "file", None))) is None:
+                    if self._turn.stopped():
+                        return
                 yield Picture(image, request)
-                if compat.asked_to_stop():
+                if self._turn.stopped():
                     return
 
     def publish(self, lora: Path, card: LoraCard) -> None:
@@ -109,6 +109,10 @@ class WebUIHost:
         """Whether a stop button of the WebUI was pressed while the turn is ours."""
         return self._turn.asked_to_stop()
 
-    def page_reloads(self) -> None:
-        """The WebUI builds its page anew; a run goes on."""
-        self._turn.page_reloads()
+    def page_closes(self) -> None:
+        """The WebUI takes its page down to build it anew; a run goes on."""
+        self._turn.page_closes()
+
+    def page_opens(self) -> None:
+        """The page is there."""
+        self._turn.page_opens()

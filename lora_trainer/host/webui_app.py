@@ -64,6 +64,7 @@ def register(ui: Callable[[], tuple[ModuleType, ModuleType]]) -> None:
         return [(blocks, NAME, ELEM_ID)]
 
     def started(_: Any, app: Any) -> None:
+        host().page_opens()
         if problem() is None:
             _, routes = ui()
             hooks = routes.Hooks(compat.localization, checkpoint=checkpoint_title, extras=compat.infotext_fields)
@@ -71,4 +72,4 @@ def register(ui: Callable[[], tuple[ModuleType, ModuleType]]) -> None:
 
     script_callbacks.on_ui_tabs(tabs)
     script_callbacks.on_app_started(started)
-    script_callbacks.on_script_unloaded(lambda: host().page_reloads())
+    script_callbacks.on_script_unloaded(lambda: host().page_closes())

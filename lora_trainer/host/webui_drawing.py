@@ -46,8 +46,10 @@ def draw(request: ImageRequest, checkpoint: str | None) -> Image.Image | None:
     finally:
         p.close()
         shared.total_tqdm.clear()
-    if not pictures or shared.state.interrupted or shared.state.skipped:
+    if shared.state.skipped or (compat.asked_to_stop() and not pictures) or shared.state.interrupted:
         return None
+    if not pictures:
+        raise RunFailed("webui_not_drawn", reason="no picture came back")
     if request.lora is not None:
         check_applied(request.lora)
     return pictures[0]

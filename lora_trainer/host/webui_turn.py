@@ -15,8 +15,8 @@ from lora_trainer.language import translate
 from lora_trainer.status import Status
 
 JOB = "lora_trainer"
-# Reloading the WebUI's page sets the stop flag first and calls us later; within this time it was not meant for us.
-RELOAD_S = 3.0
+# "Reload UI" sets the flag of the stop buttons before anything tells us of it: a flag counts when it is this old.
+RELOAD_S = 2.0
 
 
 class Turn:
@@ -26,6 +26,7 @@ class Turn:
         self._holder: int | None = None
         self._stage = ""
         self._asked_at: float | None = None
+        self._reloading = False
 
     @property
     def mine(self) -> bool:
@@ -64,15 +65,29 @@ class Turn:
         state.textinfo = translate(f"webui.{status.stage}", compat.language(), loss=loss, **values)
 
     def asked_to_stop(self) -> bool:
-        """Whether the user asked the WebUI to stop what it does, which is ours, and did not mean to reload its page."""
+        """Whether the user asked the WebUI to stop what it does, which is ours, and does not only reload its page."""
         if self._holder is None or not compat.asked_to_stop():
             self._asked_at = None
+            return False
+        if self._reloading or compat.page_closes():
             return False
         self._asked_at = self._asked_at or time.monotonic()
         return time.monotonic() - self._asked_at >= RELOAD_S
 
-    def page_reloads(self) -> None:
-        """The WebUI builds its page anew, for which it interrupted us: go on."""
+    def stopped(self) -> bool:
+        """Wait until it is certain whether a stop flag was meant for us; at once where there is none."""
+        while compat.asked_to_stop():
+            if self.asked_to_stop():
+                return True
+            time.sleep(0.1)
+        return False
+
+    def page_closes(self) -> None:
+        """The WebUI takes its page and its extensions down, to build them anew."""
+        self._reloading = True
+
+    def page_opens(self) -> None:
+        """They are there again, and so is what the WebUI interrupted for it."""
+        self._reloading = False
         if self._holder is not None:
             shared.state.interrupted = False
-            self._asked_at = None

@@ -43,6 +43,14 @@ def test_a_picture_broken_off_is_not_given(paper: Paper, host: Any) -> None:
     paper.state.stopping_generation = True
     assert list(drawing) == []
     assert not paper.lock.locked()
+    assert len(list(host.generate([asked("skip"), asked()]))) == 2 and paper.skips == 1
+
+
+def test_a_picture_broken_off_by_a_reload_is_drawn_again(paper: Paper, host: Any) -> None:
+    host.page_closes()
+    threading.Timer(0.3, host.page_opens).start()
+    assert len(list(host.generate([asked("reload"), asked()]))) == 2
+    assert [p.prompt for p in paper.drawn] == ["reload", "reload", "a cat"]
 
 
 def test_an_abandoned_drawing_gives_the_turn_back(paper: Paper, host: Any) -> None:
@@ -151,8 +159,10 @@ def test_a_stop_button_counts_unless_the_page_reloads(paper: Paper, host: Any, m
         assert not host.interrupted()
         paper.state.interrupted = True
         assert not host.interrupted()
-        host.page_reloads()
+        host.page_closes()
         now[0] += 10
+        assert not host.interrupted()
+        host.page_opens()
         assert not host.interrupted() and not paper.state.interrupted
         paper.state.interrupted = True
         assert not host.interrupted()

@@ -82,6 +82,7 @@ class Paper:
             log=self.log, job="", job_count=0, interrupted=False, stopping_generation=False, skipped=False
         )
         self.drawn: list[Any] = []
+        self.skips = 0
 
     def modules(self) -> dict[str, ModuleType]:
         log, info = self.log.append, self.model.sd_checkpoint_info
@@ -93,6 +94,7 @@ class Paper:
         found: dict[str, dict[str, Any]] = {
             "shared": {
                 "sd_model": self.model,
+                "demo": None,
                 "state": self.state,
                 "opts": options,
                 "cmd_opts": SimpleNamespace(lowvram=False, ckpt_dir=None, lora_dir=str(self.loras)),
@@ -157,8 +159,10 @@ class Paper:
         self.drawn.append(p)
         called = [part.split(":")[1] for part in p.prompt.split() if part.startswith("<lora:")]
         self.extension.loaded_networks[:] = [SimpleNamespace(name=name) for name in called if name in self.found]
-        if p.prompt == "interrupt":
+        if p.prompt == "interrupt" or (p.prompt == "reload" and len(self.drawn) == 1):
             self.state.interrupted = True
+        self.state.skipped = p.prompt == "skip" and not self.skips
+        self.skips += self.state.skipped
         if p.prompt == "fail":
             raise ValueError("no memory")
         return SimpleNamespace(images=[Image.new("RGB", (p.width, p.height))])
