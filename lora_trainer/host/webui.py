@@ -72,7 +72,7 @@ class WebUIHost:
         return compat.taggers()
 
     def generate(self, requests: Sequence[ImageRequest]) -> Iterator[Picture]:
-        """Draw in order, in one turn, through txt2img; a picture that was skipped is drawn again. Ends early when asked to."""
+        """Draw in order, in one turn, through txt2img; what was skipped is drawn again. Ends early when asked to."""
         for lora in {request.lora for request in requests if request.lora is not None}:
             check_callable(lora)
         with self._turn.taken():

@@ -46,7 +46,7 @@ def draw(request: ImageRequest, checkpoint: str | None) -> Image.Image | None:
     finally:
         p.close()
         shared.total_tqdm.clear()
-    if shared.state.skipped or (compat.asked_to_stop() and not pictures) or shared.state.interrupted:
+    if shared.state.skipped or shared.state.interrupted or (not pictures and compat.asked_to_stop()):
         return None
     if not pictures:
         raise RunFailed("webui_not_drawn", reason="no picture came back")
