@@ -34,6 +34,7 @@ def parts(source: Path) -> Parts:
 def with_lora(parts: Parts, rank: int = 4, alpha: float = 2.0) -> Parts:
     """Both networks with a LoRA that does something."""
     network = NetworkSettings(network_dim=rank, network_alpha=alpha)
+    torch.manual_seed(rank)
     for module, targets in ((parts.unet, UNET_TARGETS), (parts.text_encoder, TEXT_TARGETS)):
         for parameter in inject(module, targets, network, seed=1):
             torch.nn.init.normal_(parameter, std=0.2)
@@ -86,7 +87,7 @@ def test_the_weights_are_applied_as_kohya_defines_them(parts: Parts) -> None:
     for name, delta in deltas.items():  # W + alpha / rank * up @ down, in a copy
         layer = parts.unet.get_submodule(name)
         layer.weight = torch.nn.Parameter(layer.weight + delta.reshape(layer.weight.shape))
-    torch.testing.assert_close(unet_output(parts), with_layers, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(unet_output(parts), with_layers, rtol=1e-3, atol=1e-3)  # sums in another order
     assert (with_layers - before).abs().max() > 0.01
 
 
