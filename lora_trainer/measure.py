@@ -52,6 +52,6 @@ def recorded(epochs: Sequence[EpochFile], runs: Path) -> tuple[Validated, ...]:
     wanted = {str(file.path) for file in epochs}
     for run in all_runs(runs):
         lines = list(run.lines())
-        if wanted & {line["path"] for line in lines if line["kind"] == "saved"}:
+        if wanted & {line["path"] for line in lines if line.get("kind") == "saved"}:
             return tuple(event for event in run.events() if isinstance(event, Validated))
     return ()

@@ -55,19 +55,28 @@ class Run:
             file.write(line + "\n")
 
     def lines(self, first: int = 0) -> Iterator[dict[str, Any]]:
-        """The event lines from number ``first`` on, with their times; a last line cut short by a crash is passed
-        over."""
+        """The event lines from number ``first`` on, with their times. A line that a crash damaged is empty, so that
+        the others keep their numbers; a last one without its end is passed over."""
         path = self.folder / "events.jsonl"
         if not path.is_file():
             return
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8", errors="replace") as file:
             for number, line in enumerate(file):
                 if number >= first and line.endswith("\n"):
-                    yield json.loads(line)
+                    yield _parsed(line)
 
     def events(self) -> Iterator[Event]:
         """All events so far."""
-        return (from_dict(line) for line in self.lines())
+        return (from_dict(line) for line in self.lines() if line)
+
+
+def _parsed(line: str) -> dict[str, Any]:
+    """The event in a line; empty where a power cut left something else there."""
+    try:
+        values = json.loads(line)
+    except ValueError:
+        return {}
+    return values if isinstance(values, dict) and "kind" in values else {}
 
 
 def all_runs(runs: Path) -> list[Run]:

@@ -59,7 +59,7 @@ class Status:
     def follow(self, line: dict[str, Any]) -> None:
         """Take in one more event line."""
         self.lines += 1
-        kind = line["kind"]
+        kind = line.get("kind")
         if kind == "started":
             self.name, self.images, self.steps, self.epochs = (
                 line[key] for key in ("name", "images", "steps", "epochs")
@@ -75,7 +75,7 @@ class Status:
         else:
             self._result(kind, line)
 
-    def _result(self, kind: str, line: dict[str, Any]) -> None:
+    def _result(self, kind: str | None, line: dict[str, Any]) -> None:
         if kind == "validated":
             self.validated.append((line["epoch"], line["held_out"], line["train"]))
         elif kind == "previewed":

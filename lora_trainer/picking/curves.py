@@ -9,11 +9,10 @@ from html import escape
 
 from lora_trainer.events import Stepped, Validated
 from lora_trainer.language import English, translate
+from lora_trainer.picking.lines import Point, averaged, thinned
 
 WIDTH, HEIGHT = 640, 320  # of the drawing; text is 13 high, so it is legible down to about 500 pixels
 LEFT, RIGHT, TOP, BOTTOM = 56, 628, 40, 268
-MOST_POINTS = 400  # of a polyline; the screen shows no more
-SMOOTHING = 15  # the smoothed loss averages over one part in so many of all steps
 
 # Contrast above 3 on white and on the report's dark paper; form (width, dash, marker) tells the lines apart as well.
 STYLE = """<style>
@@ -26,9 +25,6 @@ STYLE = """<style>
 .lt-curve rect.train{fill:#2f7fd0;stroke-dasharray:none}
 .lt-curve .chosen{stroke:currentColor;stroke-width:1.5;stroke-dasharray:2 3}
 </style>"""
-
-Point = tuple[float, float]
-
 
 @dataclass(frozen=True)
 class Axes:
@@ -115,20 +111,7 @@ def _curves(steps: Sequence[Stepped], curve: Sequence[Validated]) -> Curves:
         [(ends[epoch], loss) for epoch, loss in _measured(curve, name).items() if epoch in ends]
         for name in ("held_out", "train")
     )
-    return Curves(raw, _averaged(raw), held_out, train, ends)
-
-
-def _averaged(points: Sequence[Point]) -> list[Point]:
-    """A centred moving average, narrower at both ends."""
-    reach = max(1, len(points) // SMOOTHING // 2)
-    sums = [0.0]
-    for _, loss in points:
-        sums.append(sums[-1] + loss)
-    averages = []
-    for i, (step, _) in enumerate(points):
-        low, high = max(0, i - reach), min(len(points), i + reach + 1)
-        averages.append((step, (sums[high] - sums[low]) / (high - low)))
-    return averages
+    return Curves(raw, averaged(raw), held_out, train, ends)
 
 
 def _axes(curves: Curves) -> Axes | None:
@@ -174,20 +157,8 @@ def _epoch_ticks(axes: Axes, ends: dict[int, float], language: str) -> Iterator[
 def _line(name: str, points: Sequence[Point], axes: Axes) -> str:
     if not points:
         return ""
-    places = " ".join(f"{axes.x(step):.1f},{axes.y(loss):.1f}" for step, loss in _thinned(points))
+    places = " ".join(f"{axes.x(step):.1f},{axes.y(loss):.1f}" for step, loss in thinned(points))
     return f'<polyline class="{name}" points="{places}"/>'
-
-
-def _thinned(points: Sequence[Point]) -> list[Point]:
-    """As many points as the screen can show: the lowest and the highest of each stretch."""
-    stretch = -(-2 * len(points) // MOST_POINTS)
-    if stretch <= 2:
-        return list(points)
-    kept = []
-    for i in range(0, len(points), stretch):
-        part = points[i : i + stretch]
-        kept += sorted({min(part, key=lambda point: point[1]), max(part, key=lambda point: point[1])})
-    return kept
 
 
 def _chosen(axes: Axes, ends: dict[int, float], chosen: int | None) -> Iterator[str]:

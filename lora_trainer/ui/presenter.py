@@ -9,7 +9,8 @@ from typing import Any
 
 from lora_trainer.language import translate
 from lora_trainer.status import Status
-from lora_trainer.ui.series import Point, loss_series
+from lora_trainer.picking.lines import Point
+from lora_trainer.ui.series import loss_series
 from lora_trainer.ui.watch import View
 
 STAGES = ("loading", "caching", "training", "grid", "picking")

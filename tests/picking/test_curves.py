@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 import pytest
 
 from lora_trainer.events import Stepped, Validated
-from lora_trainer.picking.curves import BOTTOM, LEFT, MOST_POINTS, RIGHT, STYLE, TOP, curve_text, loss_curve, nice_ticks
+from lora_trainer.picking.curves import BOTTOM, LEFT, RIGHT, STYLE, TOP, curve_text, loss_curve, nice_ticks
+from lora_trainer.picking.lines import MOST_POINTS
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -34,7 +34,7 @@ from lora_trainer.settings import Settings
 
 PROMPTS = ("mychr", "mychr, hat, green meadow, standing on the left")
 REASONS = (
-    "Held-out loss is lowest around epoch 3 (0.0912, 14 % below the base model's).",
+    "Averaged with its neighbours, held-out loss is lowest at epoch 3: 0.0912 there, 14 % below the base model's.",
     "Likeness grows on after it.",
 )
 
