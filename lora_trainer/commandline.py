@@ -84,7 +84,7 @@ def _settings(command: argparse.ArgumentParser, names: tuple[str, ...]) -> None:
         else:
             options["type"] = type(default)
         if choices := fields()[name][1].metadata.get("choices"):
-            options |= {"choices": choices, "metavar": "|".join(choices)}
+            options |= {"choices": choices, "metavar": "|".join(map(str, choices))}
         group.add_argument(f"--{name.replace('_', '-')}", **options)
 
 

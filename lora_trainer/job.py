@@ -80,7 +80,7 @@ def prepare(settings: Settings, host: Host, language: str = English) -> Job:
     check_name(settings.output.name)
     if not settings.data.trigger.strip():
         raise BadSettings("trigger_empty", field="trigger")
-    if settings.training.unet_lr == 0 and settings.training.text_encoder_lr == 0:
+    if settings.optimizer.unet_lr == 0 and settings.optimizer.text_encoder_lr == 0:
         raise BadSettings("nothing_to_train", field="unet_lr")
     choose(choose_device(settings.training.device), settings.training.mixed_precision)
     family = family_of(host.checkpoint(_checkpoint_path(settings)))
@@ -131,7 +131,7 @@ def _teach(job: Job, commands: Commands) -> Iterator[Event]:
             Encoders(parts),
             Cache(_shared_cache(job)),
             commands,
-            texts=settings.training.text_encoder_lr == 0,
+            texts=settings.optimizer.text_encoder_lr == 0,
         )
         if encoded is None:
             return

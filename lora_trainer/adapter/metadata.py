@@ -22,6 +22,7 @@ def run_metadata(settings: Settings, parts: Parts, items: Sequence[Item], output
     """All but what an epoch adds (``ss_epoch``, ``ss_steps``). ``output_name`` is unique to the file: the WebUI takes
     it as its alias."""
     data, network, training, family = settings.data, settings.network, settings.training, parts.family
+    optimizer = settings.optimizer
     return tag_metadata(
         {
             "ss_output_name": output_name,
@@ -31,13 +32,13 @@ def run_metadata(settings: Settings, parts: Parts, items: Sequence[Item], output
             "ss_base_model_version": family.base_model_version,
             "ss_v2": False,
             "ss_sd_model_name": parts.title,
-            "ss_unet_lr": training.unet_lr,
-            "ss_text_encoder_lr": training.text_encoder_lr,
-            "ss_learning_rate": training.unet_lr,
-            "ss_lr_scheduler": training.lr_scheduler,
-            "ss_optimizer": f"torch.optim.adamw.AdamW(weight_decay={training.weight_decay})",
-            "ss_max_grad_norm": training.max_grad_norm,
-            "ss_noise_offset": training.noise_offset or None,
+            "ss_unet_lr": optimizer.unet_lr,
+            "ss_text_encoder_lr": optimizer.text_encoder_lr,
+            "ss_learning_rate": optimizer.unet_lr,
+            "ss_lr_scheduler": optimizer.lr_scheduler,
+            "ss_optimizer": f"torch.optim.adamw.AdamW(weight_decay={optimizer.weight_decay})",
+            "ss_max_grad_norm": optimizer.max_grad_norm,
+            "ss_noise_offset": settings.loss.noise_offset or None,
             "ss_mixed_precision": PRECISION_NAMES[training.mixed_precision],
             "ss_seed": training.seed,
             "ss_num_epochs": training.epochs,

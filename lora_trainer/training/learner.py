@@ -44,12 +44,12 @@ class Learner(Model):
     def __init__(self, parts: Parts, precision: Precision, settings: Settings, steps: int) -> None:
         super().__init__(parts, precision)
         self.settings, self.steps = settings, steps
-        training, network = settings.training, settings.network
+        training, rates, network = settings.training, settings.optimizer, settings.network
         self.rates: list[float] = []
         groups = []
         for module, targets, rate, seed in (
-            (parts.unet, UNET_TARGETS, training.unet_lr, training.seed),
-            (parts.text_encoder, TEXT_TARGETS, training.text_encoder_lr, training.seed + 1),
+            (parts.unet, UNET_TARGETS, rates.unet_lr, training.seed),
+            (parts.text_encoder, TEXT_TARGETS, rates.text_encoder_lr, training.seed + 1),
         ):
             if rate > 0:
                 groups.append({"params": inject(module, targets, network, seed)})
@@ -57,7 +57,7 @@ class Learner(Model):
         if not groups:
             raise BadSettings("nothing_to_train", field="unet_lr")
         self.parameters = [parameter for group in groups for parameter in group["params"]]
-        self.optimizer = torch.optim.AdamW(groups, weight_decay=training.weight_decay)
+        self.optimizer = torch.optim.AdamW(groups, weight_decay=rates.weight_decay)
         self.scaler = torch.cuda.amp.GradScaler(enabled=precision.dtype == torch.float16)
 
     def step(self, loss: torch.Tensor, number: int) -> float:
@@ -67,7 +67,7 @@ class Learner(Model):
         """
         if not torch.isfinite(loss):
             raise RunFailed("loss_nan", step=number + 1)
-        training = self.settings.training
+        training = self.settings.optimizer
         factor = lr_factor(number, self.steps, training.lr_scheduler, training.lr_warmup)
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor

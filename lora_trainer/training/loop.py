@@ -52,7 +52,7 @@ def train(learner: Learner, lesson: Lesson, commands: Commands) -> Iterator[Even
             started = time.perf_counter()
 
             moments = torch.stack([lesson.encoded.latents(i) for i in batch]).to(learner.precision.device)
-            drawn = draw(moments, learner.parts.noise.steps, lesson.settings.training.noise_offset, generator)
+            drawn = draw(moments, learner.parts.noise.steps, lesson.settings.loss.noise_offset, generator)
             loss = losses(learner.predict, drawn, context(learner, lesson, batch), learner.parts.noise).mean()
             lr = learner.step(loss, step)
 

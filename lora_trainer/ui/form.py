@@ -62,6 +62,8 @@ def widget(name: str, language: str = English) -> gr.components.Component:
         return gr.Checkbox(default, **common)
     if choices := about.metadata.get("choices"):
         return gr.Dropdown(list(choices), value=default, **common)
+    if suggestions := about.metadata.get("suggestions"):
+        return gr.Dropdown(list(suggestions), value=default, allow_custom_value=True, **common)
     if isinstance(default, (int, float)):
         return gr.Number(default, step=_step(name, default), **common)
     if isinstance(default, tuple):

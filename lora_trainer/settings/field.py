@@ -1,0 +1,49 @@
+"""What a setting is: a documented field of a frozen dataclass with its limits in its metadata."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from lora_trainer.errors import BadSettings
+
+MAX_SEED = 2**32 - 1
+
+
+def limited(
+    default: Any,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[Any, ...] = (),
+    suggestions: tuple[str, ...] = (),
+    basic: bool = False,
+) -> Any:
+    """A field with limits (both inclusive), choices, or ``suggestions`` beside which other values are taken;
+    ``basic`` fields are shown unfolded."""
+    metadata = {"low": low, "high": high, "choices": choices, "suggestions": suggestions, "basic": basic}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Group:
+    """What all groups of settings share: the check of every field against its limits."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            check_value(field, getattr(self, field.name))
+
+
+def check_value(field: dataclasses.Field[Any], value: object) -> None:
+    """Raise ``BadSettings`` when ``value`` breaks the type, limits or choices of ``field``."""
+    kind = type(field.default) if field.default is not dataclasses.MISSING else str
+    fits = isinstance(value, (int, float)) and not isinstance(value, bool) if kind is float else type(value) is kind
+    if not fits:
+        raise BadSettings("setting_type", field=field.name, name=field.name, value=value, kind=kind.__name__)
+    choices, low, high = (field.metadata.get(key) for key in ("choices", "low", "high"))
+    if choices and value not in choices:
+        shown = ", ".join(map(str, choices))
+        raise BadSettings("setting_choice", field=field.name, name=field.name, value=value, choices=shown)
+    if isinstance(value, (int, float)) and low is not None and high is not None and not low <= value <= high:
+        raise BadSettings("setting_range", field=field.name, name=field.name, value=value, low=low, high=high)
