@@ -1,11 +1,6 @@
 """What can go wrong, as a user is told it.
 
-Error map::
-
-UserError            anything a user can mend; has a message key and the values it names ├── BadSettings      a
-setting, or two together, that cannot work (``field`` names it) ├── BadDataset       images or captions that cannot be
-used ├── BadCheckpoint    a checkpoint that is missing, unreadable or of an unsupported kind ├── Busy
-something else is running └── RunFailed        a run that could not go on
+Every failure that a user can mend is a ``UserError`` of one of the kinds below.
 
 A message says what happened, why, and what to do next. Its texts are in ``locale/<language>/errors.json`` under
 ``key``; programming errors stay ``ValueError`` and ``AssertionError``.
