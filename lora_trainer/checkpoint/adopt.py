@@ -22,10 +22,31 @@ from diffusers.loaders.single_file_utils import (
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from lora_trainer.checkpoint.architecture import clip_config, ldm_config
-from lora_trainer.checkpoint.family import TEXT, UNET, VAE, Family, family_of
+from lora_trainer.checkpoint.family import CLIP_L, UNET, VAE, Family, Reading, family_of
 from lora_trainer.checkpoint.noise import NoiseSchedule, noise_schedule
 from lora_trainer.checkpoint.source import Checkpoint
 from lora_trainer.checkpoint.tokenizer import clip_tokenizer
+
+
+TEXT = f"{CLIP_L.stage}transformer."
+
+
+@dataclass(frozen=True)
+class TextEncoder:
+    """One text encoder of a model, and what its family takes from it."""
+
+    module: torch.nn.Module  # transformers' CLIPTextModel or CLIPTextModelWithProjection
+    tokenizer: Any
+    reading: Reading
+
+    @property
+    def prefix(self) -> str:
+        """kohya's, of its modules in a LoRA file: ``lora_te`` (SD1, SD2), ``lora_te1`` and ``lora_te2`` (SDXL)."""
+        return self.reading.prefix
+
+    def key(self, module: str) -> str:
+        """kohya's name in a LoRA file of transformers' ``module``; transformers 5 dropped ``text_model.``."""
+        return f"{self.prefix}_text_model.{module.removeprefix('text_model.')}".replace(".", "_")
 
 
 @dataclass(frozen=True)
@@ -35,11 +56,15 @@ class Parts:
     family: Family
     title: str
     unet: UNet2DConditionModel
-    text_encoder: CLIPTextModel
+    text_encoders: tuple[TextEncoder, ...]
     vae: AutoencoderKL
-    tokenizer: Any
     noise: NoiseSchedule
     scale_factor: float  # latents = scale_factor * what the VAE gives
+
+    @property
+    def modules(self) -> tuple[torch.nn.Module, ...]:
+        """Everything borrowed: U-Net, text encoders, VAE."""
+        return (self.unet, *(encoder.module for encoder in self.text_encoders), self.vae)
 
 
 def adopt(checkpoint: Checkpoint, scratch: Path) -> Parts:
@@ -64,9 +89,14 @@ def adopt(checkpoint: Checkpoint, scratch: Path) -> Parts:
         family=family,
         title=checkpoint.title,
         unet=_filled(unet, convert_ldm_unet_checkpoint(named, unet_config)),
-        text_encoder=_filled(text_encoder, _text_names(text_encoder, text_tensors)),
+        text_encoders=(
+            TextEncoder(
+                _filled(text_encoder, _text_names(text_encoder, text_tensors)),
+                checkpoint.tokenizer or clip_tokenizer(scratch / "clip"),
+                CLIP_L,
+            ),
+        ),
         vae=_filled(vae, convert_ldm_vae_checkpoint(named, vae_config)),
-        tokenizer=checkpoint.tokenizer or clip_tokenizer(scratch / "clip"),
         noise=noise_schedule(params),
         scale_factor=float(params.get("scale_factor", 0.18215)),
     )

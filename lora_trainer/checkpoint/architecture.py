@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 
-from lora_trainer.checkpoint.family import FIRST_CONV, TEXT, UNET, VAE
+from lora_trainer.checkpoint.family import CLIP_L, FIRST_CONV, UNET, VAE
 
+TEXT = f"{CLIP_L.stage}transformer."
 SD1_HEADS = 8
 CLIP_HEAD_CHANNELS = 64
 

@@ -56,7 +56,7 @@ def place(parts: Parts, precision: Precision) -> None:
     where SDXL's overflows.
     """
     on_cpu = precision.device.type == "cpu"
-    for module in (parts.unet, parts.text_encoder, parts.vae):
+    for module in parts.modules:
         for tensor in (*module.parameters(), *module.buffers()):
             half = tensor.dtype == torch.float16
             dtype = torch.float32 if half and (on_cpu or module is parts.vae) else tensor.dtype
