@@ -44,10 +44,6 @@ class TextEncoder:
         """kohya's, of its modules in a LoRA file: ``lora_te`` (SD1, SD2), ``lora_te1`` and ``lora_te2`` (SDXL)."""
         return self.reading.prefix
 
-    def key(self, module: str) -> str:
-        """kohya's name in a LoRA file of transformers' ``module``; transformers 5 dropped ``text_model.``."""
-        return f"{self.prefix}_text_model.{module.removeprefix('text_model.')}".replace(".", "_")
-
 
 @dataclass(frozen=True)
 class Parts:

@@ -14,7 +14,6 @@ from lora_trainer.errors import BadCheckpoint
 
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
 FIRST_CONV = f"{UNET}input_blocks.0.0.weight"  # (width, channels in, 3, 3)
-UNET_PREFIX = "lora_unet"
 
 
 @dataclass(frozen=True)
@@ -49,12 +48,12 @@ class Family:
     ldm_names: bool = False  # whether kohya names U-Net modules as LDM does; else as diffusers does
 
     def unet_key(self, module: str) -> str:
-        """kohya's name in a LoRA file of diffusers' U-Net ``module`` (``down_blocks.0.attentions.0…``)."""
-        return f"{UNET_PREFIX}_{(naming.ldm_module(module) if self.ldm_names else module).replace('.', '_')}"
+        """kohya's name, without a prefix, of diffusers' U-Net ``module`` (``down_blocks.0.attentions.0.proj_in``)."""
+        return (naming.sdxl_module(module) if self.ldm_names else module).replace(".", "_")
 
-    def block(self, module: str) -> int:
+    def blocks(self, module: str) -> int:
         """kohya's index of the block that diffusers' U-Net ``module`` is in: 0 … 24 (SD1, SD2) or 0 … 22 (SDXL)."""
-        return naming.ldm_block(naming.ldm_module(module)) if self.ldm_names else naming.diffusers_block(module)
+        return naming.sdxl_block(module) if self.ldm_names else naming.diffusers_block(module)
 
 
 OPEN_CLIP_PAD = 0
