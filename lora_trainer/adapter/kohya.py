@@ -1,44 +1,59 @@
-"""LoRA files under kohya's names, which the WebUI, Forge, ComfyUI, diffusers and kohya's own tools load."""
+"""LoRA files under the names of kohya and LyCORIS, which the WebUI, Forge, ComfyUI and others load."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from lora_trainer.adapter.inject import ADAPTER, TEXT_TARGETS, UNET_TARGETS, inject, lora_layers
-from lora_trainer.checkpoint.adopt import Parts
+from lora_trainer.adapter.deltas import KINDS, MAGNITUDE, kind_of
 from lora_trainer.disk import write_whole
 from lora_trainer.errors import BadSettings
-from lora_trainer.settings import NetworkSettings
 
 PRECISIONS = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
-UNET_PREFIX, TEXT_PREFIX = "lora_unet", "lora_te"
 
 
-def kohya_name(prefix: str, module: str) -> str:
-    """kohya's name of a module of diffusers or transformers: SD1's keep diffusers' own words, joined by underscores."""
-    if prefix == TEXT_PREFIX and not module.startswith("text_model."):
-        module = f"text_model.{module}"  # transformers 5 dropped it
-    return f"{prefix}_{module.replace('.', '_')}"
+@dataclass
+class Entry:
+    """What a file holds for one layer: tensors by their names in the file without ``.weight``."""
+
+    tensors: dict[str, torch.Tensor] = field(default_factory=dict)
+    alpha: float | None = None
+    on_input: bool = False
+
+    def named(self, key: str, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+        """As it is written. Single numbers and norms stay in fp32: they cost nothing and everything hangs on them."""
+        found = {}
+        for name, tensor in self.tensors.items():
+            kept = torch.float32 if name == MAGNITUDE else dtype
+            suffix = ".weight" if name in KINDS["lora"] else ""
+            found[f"{key}.{name}{suffix}"] = tensor.detach().to("cpu", kept).contiguous()
+        if kind_of(self.tensors) == "ia3":
+            found[f"{key}.on_input"] = torch.tensor(int(self.on_input))
+        elif self.alpha is not None:
+            found[f"{key}.alpha"] = torch.tensor(self.alpha)
+        return found
 
 
-def state_of(parts: Parts, dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """The LoRA of both networks as kohya's tensors, on the CPU."""
-    tensors = {}
-    for prefix, network in ((UNET_PREFIX, parts.unet), (TEXT_PREFIX, parts.text_encoder)):
-        for module, layer in lora_layers(network).items():
-            name = kohya_name(prefix, module)
-            down, up = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
-            alpha = torch.tensor(float(layer.lora_alpha[ADAPTER]))
-            for key, tensor in (("lora_down.weight", down), ("lora_up.weight", up), ("alpha", alpha)):
-                tensors[f"{name}.{key}"] = tensor.detach().to("cpu", dtype).contiguous()
-    return tensors
+def entries_of(tensors: Mapping[str, torch.Tensor]) -> dict[str, Entry]:
+    """The tensors of a file layer by layer."""
+    entries: dict[str, Entry] = {}
+    for full_name, tensor in tensors.items():
+        key, _, name = full_name.partition(".")
+        entry = entries.setdefault(key, Entry())
+        if name == "alpha":
+            entry.alpha = float(tensor)
+        elif name == "on_input":
+            entry.on_input = bool(tensor)
+        else:
+            entry.tensors[name.removesuffix(".weight")] = tensor
+    return entries
 
 
 def write_lora(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
@@ -61,51 +76,10 @@ def read_lora(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
             metadata = dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise BadSettings("lora_unreadable", name=path.name, reason=error) from error
-    if not any(name.endswith(".lora_down.weight") for name in tensors):
+    entries = entries_of(tensors)
+    if not any(key.startswith("lora_") and kind_of(entry.tensors) for key, entry in entries.items()):
         raise BadSettings("lora_foreign", name=path.name)
     return tensors, metadata
-
-
-def load_lora(parts: Parts, path: Path) -> None:
-    """Put the LoRA of a file into both networks, replacing the one that is there. Raises ``BadSettings`` when it does
-    not fit."""
-    tensors, _ = read_lora(path)
-    rest = set(tensors)
-    for prefix, network, targets in (
-        (UNET_PREFIX, parts.unet, UNET_TARGETS),
-        (TEXT_PREFIX, parts.text_encoder, TEXT_TARGETS),
-    ):
-        if not any(name.startswith(f"{prefix}_") for name in tensors):
-            continue
-        if not lora_layers(network):
-            sample = next(
-                t for name, t in tensors.items() if name.startswith(prefix) and name.endswith("lora_down.weight")
-            )
-            inject(network, targets, NetworkSettings(network_dim=sample.shape[0]), seed=0)
-        rest -= _fill(network, prefix, tensors)
-    if rest:
-        raise BadSettings("lora_misfit", name=path.name, count=len(rest), example=sorted(rest)[0])
-
-
-def _fill(network: torch.nn.Module, prefix: str, tensors: Mapping[str, torch.Tensor]) -> set[str]:
-    """Copy the tensors into the layers that they name; a layer that has none is silenced. Returns the names used."""
-    used = set()
-    for module, layer in lora_layers(network).items():
-        name = kohya_name(prefix, module)
-        down, up = (layer.get_parameter(f"lora_{part}.{ADAPTER}.weight") for part in "AB")
-        key_down, key_up, key_alpha = (f"{name}.{key}" for key in ("lora_down.weight", "lora_up.weight", "alpha"))
-        if key_down not in tensors or key_up not in tensors:
-            up.data.zero_()
-            continue
-        rank = tensors[key_down].shape[0]
-        if tensors[key_down].numel() * down.shape[0] != down.numel() * rank:
-            continue  # another model's layer: stays among the unused names
-        down.data = tensors[key_down].to(down.device, torch.float32).reshape(rank, *down.shape[1:])
-        up.data = tensors[key_up].to(up.device, torch.float32).reshape(up.shape[0], rank, *up.shape[2:])
-        alpha = float(tensors[key_alpha]) if key_alpha in tensors else float(rank)
-        layer.scaling[ADAPTER], layer.r[ADAPTER], layer.lora_alpha[ADAPTER] = alpha / rank, rank, alpha
-        used |= {key_down, key_up, key_alpha} & set(tensors)
-    return used
 
 
 def tag_metadata(values: Mapping[str, object]) -> dict[str, str]:
