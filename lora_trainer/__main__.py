@@ -25,7 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     options = parser().parse_args(arguments)
     language = options.language or system_language()
-    command = {"train": train, "grid": grid, "pick": pick, "demo": demo, "serve": serve}[options.command]
+    command = {"train": train, "grid": grid, "pick": pick, "import": show, "demo": demo, "serve": serve}[
+        options.command
+    ]
     try:
         return command(options, language)
     except UserError as error:
@@ -41,7 +43,21 @@ def train(options: argparse.Namespace, language: str) -> int:
     if options.print_config:
         print(to_toml(settings), end="")
         return 0
+    if options.export_kohya:
+        return _export(settings, options, language)
     return _run(settings, options, language)
+
+
+def show(options: argparse.Namespace, language: str) -> int:
+    """Show another program's config, or a LoRA's, as settings."""
+    from lora_trainer.interop import import_file
+    from lora_trainer.interop.listing import to_commented_toml, to_dict
+
+    imported = import_file(options.file)
+    print(to_commented_toml(imported, options.file.name, language), end="")
+    if options.json:
+        print(json.dumps(to_dict(imported, language), ensure_ascii=False))
+    return 0
 
 
 def demo(options: argparse.Namespace, language: str) -> int:
@@ -106,6 +122,20 @@ def _run(settings: Settings, options: argparse.Namespace, language: str, judge: 
         results["oracle"] = judge(run.folder)
     _print_results(results, options, language)
     return {"finished": 0, "stopped": 130}.get(status.state, 1)
+
+
+def _export(settings: Settings, options: argparse.Namespace, language: str) -> int:
+    from lora_trainer.interop.exporting import to_kohya, write_kohya
+    from lora_trainer.interop.listing import note_lines
+
+    exported = to_kohya(settings)
+    paths = [str(path) for path in write_kohya(exported, options.export_kohya)]
+    print(translate("interop.exported", language, paths=", ".join(paths)))
+    for line in note_lines(exported.notes, language):
+        print(f"  - {line}")
+    if options.json:
+        print(json.dumps({"files": paths, "notes": note_lines(exported.notes, language)}, ensure_ascii=False))
+    return 0
 
 
 def _compare(options: argparse.Namespace, language: str, draw: bool) -> int:

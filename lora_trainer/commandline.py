@@ -1,5 +1,5 @@
-"""What the command line offers: ``train``, ``grid``, ``pick``, ``demo`` and ``serve``, with every setting as an
-option."""
+"""What the command line offers: ``train``, ``grid``, ``pick``, ``import``, ``demo`` and ``serve``, with every setting
+as an option."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from lora_trainer.interop import import_file
 from lora_trainer.settings import Settings, fields, from_flat, help_texts
 from lora_trainer.settings_file import read_values
 
@@ -30,8 +31,25 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--config", type=Path, metavar="FILE", help="settings as TOML or a run.json; options given here override it"
     )
+    train.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        metavar="FILE",
+        help="train like a LoRA, or as a config of kohya's scripts or their front ends says; options override it",
+    )
     train.add_argument("--print-config", action="store_true", help="print the settings as TOML and do nothing else")
+    train.add_argument(
+        "--export-kohya",
+        type=Path,
+        metavar="FOLDER",
+        help="write the settings as configs for kohya's sd-scripts and do nothing else",
+    )
     _settings(train, tuple(fields()))
+    imported = _command(commands, "import", "show what a config of kohya's scripts, or a LoRA, says, as TOML")
+    imported.add_argument(
+        "file", type=Path, help="TOML of sd-scripts or SD-Trainer, dataset config, JSON of kohya_ss, or a LoRA file"
+    )
     for name, text in (
         ("grid", "draw the grid of the LoRA files in a folder"),
         ("pick", "pick the best of the LoRA files in a folder"),
@@ -106,6 +124,7 @@ def given(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def settings_of(arguments: argparse.Namespace, **defaults: Any) -> Settings:
-    """Defaults, under the settings file, under the options. Raises ``BadSettings``."""
-    config = getattr(arguments, "config", None)
-    return from_flat({**defaults, **(read_values(config) if config else {}), **given(arguments)})
+    """Defaults, under another program's file, under the settings file, under the options. Raises ``BadSettings``."""
+    source, config = getattr(arguments, "source", None), getattr(arguments, "config", None)
+    imported = import_file(source).values if source else {}
+    return from_flat({**defaults, **imported, **(read_values(config) if config else {}), **given(arguments)})

@@ -26,6 +26,7 @@ LEVELS = {
     "dataset": 1,
     "tagging": 1,
     "adapter": 1,
+    "interop": 1,
     "run": 1,
     "status": 1,
     "host.protocol": 1,  # the contract; what stands behind it is level 4
