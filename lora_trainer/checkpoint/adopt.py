@@ -7,28 +7,24 @@ converters rename the keys. What is adopted must not be written to: its owner st
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from diffusers.loaders.single_file_utils import (
-    convert_ldm_unet_checkpoint,
-    convert_ldm_vae_checkpoint,
-    create_unet_diffusers_config_from_ldm,
-    create_vae_diffusers_config_from_ldm,
-)
-from transformers import CLIPTextConfig, CLIPTextModel
+from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from lora_trainer.checkpoint.architecture import clip_config, ldm_config
-from lora_trainer.checkpoint.family import CLIP_L, UNET, VAE, Family, Reading, family_of
-from lora_trainer.checkpoint.noise import NoiseSchedule, noise_schedule
+from lora_trainer.checkpoint import architecture, openclip
+from lora_trainer.checkpoint.family import UNET, VAE, Family, Reading, family_of, predicting
+from lora_trainer.checkpoint.noise import NoiseSchedule
+from lora_trainer.checkpoint.prediction import schedule_of
 from lora_trainer.checkpoint.source import Checkpoint
 from lora_trainer.checkpoint.tokenizer import clip_tokenizer
+from lora_trainer.settings import LossSettings
 
-
-TEXT = f"{CLIP_L.stage}transformer."
+PREFIX = "text_model."
 
 
 @dataclass(frozen=True)
@@ -63,39 +59,69 @@ class Parts:
         return (self.unet, *(encoder.module for encoder in self.text_encoders), self.vae)
 
 
-def adopt(checkpoint: Checkpoint, scratch: Path) -> Parts:
+def adopt(checkpoint: Checkpoint, scratch: Path, loss: LossSettings | None = None) -> Parts:
     """Build modules around the checkpoint's tensors. ``scratch`` is a folder for CLIP's vocabulary, if it has to be
-    made.
+    made; ``loss`` may say what the U-Net predicts.
 
     Raises ``BadCheckpoint`` for a kind of model that cannot be trained.
     """
     family = family_of(checkpoint)
-    config = ldm_config(checkpoint.tensors, checkpoint.config)
-    params = config["model"]["params"]
-    named = {name: tensor for name, tensor in checkpoint.tensors.items() if name.startswith((UNET, VAE))}
-
-    unet_config = create_unet_diffusers_config_from_ldm(config, named)
-    vae_config = create_vae_diffusers_config_from_ldm(config, named)
-    text_tensors = {name[len(TEXT) :]: t for name, t in checkpoint.tensors.items() if name.startswith(TEXT)}
-    with torch.device("meta"):
-        unet = UNet2DConditionModel(**unet_config)
-        vae = AutoencoderKL(**vae_config)
-        text_encoder = CLIPTextModel(CLIPTextConfig(**clip_config(checkpoint.tensors, checkpoint.text_config)))
+    params = architecture.model_params(checkpoint.config)
+    unet = _unet(checkpoint, family)
+    noise = schedule_of(checkpoint, family, unet, loss or LossSettings())
+    tokenizer = checkpoint.tokenizer or clip_tokenizer(scratch / "clip")
+    read = architecture.encoder_params(checkpoint.config)
+    read += [{}] * (len(family.encoders) - len(read))
     return Parts(
-        family=family,
+        family=predicting(family, noise.prediction_type),
         title=checkpoint.title,
-        unet=_filled(unet, convert_ldm_unet_checkpoint(named, unet_config)),
-        text_encoders=(
-            TextEncoder(
-                _filled(text_encoder, _text_names(text_encoder, text_tensors)),
-                checkpoint.tokenizer or clip_tokenizer(scratch / "clip"),
-                CLIP_L,
-            ),
+        unet=unet,
+        text_encoders=tuple(
+            _text_encoder(checkpoint, reading, tokenizer, params)
+            for reading, params in zip(family.encoders, read, strict=False)
         ),
-        vae=_filled(vae, convert_ldm_vae_checkpoint(named, vae_config)),
-        noise=noise_schedule(params),
-        scale_factor=float(params.get("scale_factor", 0.18215)),
+        vae=_vae(checkpoint),
+        noise=noise,
+        scale_factor=float(params.get("scale_factor", family.scale_factor)),
     )
+
+
+def _unet(checkpoint: Checkpoint, family: Family) -> UNet2DConditionModel:
+    config = architecture.unet_config(checkpoint.tensors, checkpoint.config, family)
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(**config)
+    named = {name: tensor for name, tensor in checkpoint.tensors.items() if name.startswith(UNET)}
+    return _filled(unet, convert_ldm_unet_checkpoint(named, {"num_class_embeds": None, **config}))
+
+
+def _vae(checkpoint: Checkpoint) -> AutoencoderKL:
+    config = architecture.vae_config(checkpoint.tensors)
+    with torch.device("meta"):
+        vae = AutoencoderKL(**config)
+    named = {name: tensor for name, tensor in checkpoint.tensors.items() if name.startswith(VAE)}
+    return _filled(vae, convert_ldm_vae_checkpoint(named, config))
+
+
+def _text_encoder(checkpoint: Checkpoint, reading: Reading, tokenizer: Any, params: Mapping[str, Any]) -> TextEncoder:
+    reading = _as_configured(reading, params)
+    stage = reading.stage + ("model." if reading.open_clip else "transformer.")
+    tensors = {name[len(stage) :]: t for name, t in checkpoint.tensors.items() if name.startswith(stage)}
+    if reading.open_clip:
+        tensors = openclip.transformers_names(tensors, reading.unused, reading.pooled)
+    config = CLIPTextConfig(**architecture.text_config(tensors, reading, checkpoint.text_config))
+    with torch.device("meta"):
+        module = (CLIPTextModelWithProjection if reading.pooled else CLIPTextModel)(config)
+    if not reading.open_clip and "layer_idx" in params:  # counted from the first layer, unlike ours
+        index = int(params["layer_idx"])
+        reading = replace(reading, layer=index if index < 0 else index - config.num_hidden_layers - 1)
+    return TextEncoder(_filled(module, _text_names(module, tensors)), tokenizer, reading)
+
+
+def _as_configured(reading: Reading, params: Mapping[str, Any]) -> Reading:
+    """``reading`` with the layer that an open_clip encoder's config names: ``penultimate``, unless it is ``last``."""
+    if not reading.open_clip or params.get("layer") != "last":
+        return reading
+    return replace(reading, unused=0, layer=-1)
 
 
 def _filled(module: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
@@ -105,12 +131,11 @@ def _filled(module: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
 
 
 def _text_names(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The tensors under this transformers version's names: 5 dropped the prefix ``text_model.``, 4.31 the position
-    numbers."""
+    """The tensors under this transformers version's names: 5 dropped the prefix ``text_model.`` of the plain model,
+    4.31 the position numbers."""
     wanted = module.state_dict()
-    prefix = "text_model."
-    short = not any(name.startswith(prefix) for name in wanted)
-    renamed = {name.removeprefix(prefix) if short else name: tensor for name, tensor in tensors.items()}
+    short = not any(name.startswith(PREFIX) for name in wanted)
+    renamed = {name.removeprefix(PREFIX) if short else name: tensor for name, tensor in tensors.items()}
     positions = torch.arange(module.config.max_position_embeddings).unsqueeze(0)
     found = {name: renamed[name] for name in wanted if name in renamed}
     numbers = {name: positions for name in wanted if name.endswith("position_ids")}

@@ -8,18 +8,8 @@ from collections.abc import Sequence
 import torch
 
 from lora_trainer.checkpoint.adopt import Parts
-
-
-def tokenize(parts: Parts, captions: Sequence[str]) -> torch.Tensor:
-    """(B, 77) token ids of raw text: no prompt syntax, cut at 75 tokens, padded with the end token."""
-    kwargs = {"padding": "max_length", "max_length": 77, "truncation": True, "return_tensors": "pt"}
-    return parts.tokenizer(list(captions), **kwargs).input_ids
-
-
-def encode_tokens(parts: Parts, tokens: torch.Tensor) -> torch.Tensor:
-    """(B, 77, D) last hidden states after the final norm, on the text encoder's device."""
-    device = next(parts.text_encoder.parameters()).device
-    return parts.text_encoder(tokens.to(device)).last_hidden_state
+from lora_trainer.checkpoint.text import Text, encode_text
+from lora_trainer.settings import CaptionSettings
 
 
 def decode(parts: Parts, latents: torch.Tensor) -> torch.Tensor:
@@ -31,11 +21,14 @@ def decode(parts: Parts, latents: torch.Tensor) -> torch.Tensor:
 
 
 class Encoders:
-    """The VAE's encoder and the text encoder as the cache wants them; ``model_key`` changes with their weights."""
+    """The VAE's encoder and the text encoders as the cache wants them; ``model_key`` changes with their weights and
+    with how ``captions`` says that texts are read."""
 
-    def __init__(self, parts: Parts) -> None:
-        self.parts = parts
-        self.model_key = f"{fingerprint(parts.vae)}-{fingerprint(parts.text_encoder)}-{parts.scale_factor}"
+    def __init__(self, parts: Parts, captions: CaptionSettings | None = None) -> None:
+        self.parts, self.captions = parts, captions or CaptionSettings()
+        read = self.captions.weighted_captions, self.captions.max_token_length, self.captions.clip_skip
+        weights = [fingerprint(module) for module in parts.modules if module is not parts.unet]
+        self.model_key = "-".join(map(str, (*weights, parts.scale_factor, *read)))
 
     @torch.no_grad()
     def encode_images(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -45,9 +38,9 @@ class Encoders:
         return torch.cat([posterior.mean, posterior.std], dim=1).float() * self.parts.scale_factor
 
     @torch.no_grad()
-    def encode_text(self, captions: Sequence[str]) -> torch.Tensor:
-        """(B, 77, D) text embeddings in fp32."""
-        return encode_tokens(self.parts, tokenize(self.parts, captions)).float()
+    def encode_text(self, captions: Sequence[str]) -> Text:
+        """The captions as a batch, in fp32."""
+        return encode_text(self.parts, captions, self.captions)
 
 
 def fingerprint(module: torch.nn.Module) -> str:

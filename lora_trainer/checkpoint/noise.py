@@ -8,6 +8,9 @@ from typing import Any
 
 import torch
 
+SCALED_LINEAR = {"linear_start": 0.00085, "linear_end": 0.012, "timesteps": 1000}
+LEAST = 4.8973451890853435e-08  # the WebUI's alpha-bar of pure noise, where no sigma is infinite
+
 
 @dataclass(frozen=True)
 class NoiseSchedule:
@@ -21,17 +24,34 @@ class NoiseSchedule:
         """Number of timesteps T."""
         return len(self.alphas_cumprod)
 
+    @property
+    def zero_terminal_snr(self) -> bool:
+        """Whether nothing of the image is left at the last timestep."""
+        return float(self.alphas_cumprod[-1]) == 0
+
     def sigmas(self) -> torch.Tensor:
-        """(T,) noise to signal ratios, in float64."""
-        return ((1 - self.alphas_cumprod) / self.alphas_cumprod).sqrt()
+        """(T,) noise to signal ratios, in float64; pure noise counts as the WebUI's largest finite one."""
+        alpha_bar = self.alphas_cumprod.clamp(min=LEAST)
+        return ((1 - alpha_bar) / alpha_bar).sqrt()
 
 
-def noise_schedule(params: Mapping[str, Any]) -> NoiseSchedule:
-    """The schedule that an LDM config describes: ``scaled_linear`` betas from ``linear_start`` to ``linear_end``."""
-    start, end, steps = (params[key] for key in ("linear_start", "linear_end", "timesteps"))
+def noise_schedule(
+    params: Mapping[str, Any], prediction_type: str = "epsilon", zero_terminal_snr: bool = False
+) -> NoiseSchedule:
+    """The schedule that an LDM config describes: ``scaled_linear`` betas from ``linear_start`` to ``linear_end``, SD's
+    where it does not say."""
+    start, end, steps = (params.get(name, value) for name, value in SCALED_LINEAR.items())
     betas = torch.linspace(start**0.5, end**0.5, steps, dtype=torch.float64) ** 2
-    kind = "v_prediction" if params.get("parameterization", "eps") == "v" else "epsilon"
-    return NoiseSchedule((1 - betas).cumprod(0), kind)
+    alpha_bar = (1 - betas).cumprod(0)
+    return NoiseSchedule(without_terminal_signal(alpha_bar) if zero_terminal_snr else alpha_bar, prediction_type)
+
+
+def without_terminal_signal(alphas_cumprod: torch.Tensor) -> torch.Tensor:
+    """The schedule (T,) moved and stretched so that it ends at 0 and begins where it did (arXiv 2305.08891,
+    Algorithm 1)."""
+    signal = alphas_cumprod.sqrt()
+    first, last = signal[0], signal[-1]
+    return ((signal - last) * first / (first - last)) ** 2
 
 
 def add_noise(latents: torch.Tensor, noise: torch.Tensor, alpha_bar: torch.Tensor) -> torch.Tensor:

@@ -51,16 +51,17 @@ def choose(device: str, mixed_precision: str) -> Precision:
 def place(parts: Parts, precision: Precision) -> None:
     """Have our modules on the device, in formats that can train there.
 
-    A tensor that is already right stays shared with its owner; the others are replaced in our modules alone. The CPU
-    has no half-precision arithmetic to train in, so fp16 weights become fp32 there. The VAE never works in fp16,
-    where SDXL's overflows.
+    A tensor that is already right stays shared with its owner; the others are replaced in our modules alone. Where all
+    is to be computed in fp32, all weights are fp32; the CPU cannot compute in fp16 at all, and the VAE never does, as
+    SDXL's overflows there.
     """
     on_cpu = precision.device.type == "cpu"
     for module in parts.modules:
+        narrow = {torch.float16} if on_cpu or module is parts.vae else set()
+        if precision.dtype == torch.float32:
+            narrow = {torch.float16, torch.bfloat16}
         for tensor in (*module.parameters(), *module.buffers()):
-            half = tensor.dtype == torch.float16
-            dtype = torch.float32 if half and (on_cpu or module is parts.vae) else tensor.dtype
-            tensor.data = tensor.data.to(precision.device, dtype)
+            tensor.data = tensor.data.to(precision.device, torch.float32 if tensor.dtype in narrow else tensor.dtype)
 
 
 @contextmanager

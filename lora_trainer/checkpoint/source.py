@@ -12,19 +12,20 @@ import torch
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Weights in LDM names (``model.diffusion_model.…``, ``first_stage_model.…``,
-    ``cond_stage_model.transformer.…``).
+    """Weights in the names of LDM and SGM (``model.diffusion_model.…``, ``first_stage_model.…``,
+    ``cond_stage_model.…`` or ``conditioner.embedders.…``).
 
-    ``tensors`` are the host's own: shared, never to be written to. ``config`` is the model's LDM yaml as plain
-    dictionaries, empty where there is none; ``text_config`` is the CLIP text encoder's (transformers' names),
-    likewise: what they leave open is read from the weights' shapes. ``tokenizer`` is the host's, or None: then CLIP's
-    is made.
+    ``tensors`` are the host's own: shared, never to be written to. ``config`` is the model's yaml as plain
+    dictionaries, empty where there is none; ``text_config`` is that of the text encoder which transformers made,
+    likewise: what they leave open is read from the weights' shapes. ``metadata`` is the file's. ``tokenizer`` is the
+    host's, or None: then CLIP's is made.
     """
 
     title: str
     tensors: Mapping[str, torch.Tensor]
     config: Mapping[str, Any] = field(default_factory=dict)
     text_config: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
     path: Path | None = None
     sha256: str = ""
     tokenizer: Any = None
