@@ -27,7 +27,7 @@ class Encoders:
     def __init__(self, parts: Parts, captions: CaptionSettings | None = None) -> None:
         self.parts, self.captions = parts, captions or CaptionSettings()
         read = self.captions.weighted_captions, self.captions.max_token_length, self.captions.clip_skip
-        weights = [fingerprint(module) for module in parts.modules if module is not parts.unet]
+        weights = [f"{fingerprint(m)}-{next(m.parameters()).dtype}" for m in parts.modules if m is not parts.unet]
         self.model_key = "-".join(map(str, (*weights, parts.scale_factor, *read)))
 
     @torch.no_grad()

@@ -110,12 +110,11 @@ def _unsupported(tensors: Mapping[str, torch.Tensor]) -> str | None:
         return "other"
     if tensors[FIRST_CONV].shape[1] != 4:
         return "inpainting"
-    if _has(tensors, SDXL_L.stage) and not _has(tensors, SDXL_G.stage):
+    first, second = (_has(tensors, reading.stage) for reading in SDXL.encoders)
+    if first and not second:
         return "refiner"
-    texts = (f"{CLIP_L.stage}transformer.", f"{VIT_H.stage}model.", SDXL_L.stage)
-    if not any(_has(tensors, prefix) for prefix in texts) or not _has(tensors, VAE):
-        return "incomplete"
-    return None
+    texts = first or _has(tensors, f"{CLIP_L.stage}transformer.") or _has(tensors, f"{VIT_H.stage}model.")
+    return None if texts and _has(tensors, VAE) else "incomplete"
 
 
 def _has(tensors: Mapping[str, torch.Tensor], prefix: str) -> bool:
