@@ -35,10 +35,14 @@ def open_checkpoint(path: Path) -> Checkpoint:
 
 
 def read_marks(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """What a checkpoint file says of itself: mark tensors and metadata; nothing where it is no ``.safetensors``."""
+    """What a checkpoint file says of itself: mark tensors and metadata; nothing where it is no ``.safetensors`` or
+    cannot be read."""
     if path.suffix.lower() != ".safetensors":
         return {}, {}
-    return _read(path, MARKS)
+    try:
+        return _read(path, MARKS)
+    except BadCheckpoint:
+        return {}, {}
 
 
 def _read(path: Path, only: Collection[str] = ()) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

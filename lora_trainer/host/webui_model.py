@@ -11,7 +11,7 @@ import torch
 from modules import devices, lowvram, sd_models, sd_unet, shared
 
 from lora_trainer.checkpoint.family import check_file
-from lora_trainer.checkpoint.files import read_config
+from lora_trainer.checkpoint.files import read_config, read_marks
 from lora_trainer.checkpoint.source import Checkpoint
 from lora_trainer.errors import BadCheckpoint, BadSettings, RunFailed
 from lora_trainer.host import compat
@@ -44,25 +44,50 @@ def live_checkpoint() -> Checkpoint:
     """The loaded checkpoint: its own tensors under their names in a file. Raises ``BadCheckpoint``."""
     model = live_model()
     info = model.sd_checkpoint_info
-    config = read_config(Path(model.used_config))
-    if config and hasattr(model, "parameterization"):
-        config["model"]["params"]["parameterization"] = model.parameterization
-    stage = getattr(model, "cond_stage_model", None)
-    encoder = getattr(stage, "wrapped", stage)
+    marks, metadata = read_marks(Path(info.filename))
+    encoder = _clip_encoder(model)
     text_config = getattr(getattr(encoder, "transformer", None), "config", None)
     return Checkpoint(
         title=info.name_for_extra,
-        tensors={plain_name(name): tensor for name, tensor in model.state_dict().items()},
-        config=config,
+        tensors={**_own_tensors(model), **marks},
+        config=_config(model),
         text_config=text_config.to_dict() if text_config else {},
+        metadata=metadata,
         path=Path(info.filename),
         sha256=info.sha256 or "",
         tokenizer=getattr(encoder, "tokenizer", None),
     )
 
 
+def _own_tensors(model: Any) -> dict[str, torch.Tensor]:
+    """Everything by reference; the noise schedule as it is in the file, which the WebUI may have exchanged."""
+    tensors = {plain_name(name): tensor for name, tensor in model.state_dict().items()}
+    original = getattr(model, "alphas_cumprod_original", None)
+    return tensors if original is None else {**tensors, "alphas_cumprod": original}
+
+
+def _config(model: Any) -> dict[str, Any]:
+    """The config that the model was made of, with what the WebUI has settled since."""
+    config = read_config(Path(model.used_config))
+    params = config.setdefault("model", {}).setdefault("params", {})
+    if hasattr(model, "parameterization"):
+        params["parameterization"] = model.parameterization
+    # Later versions read the mark; in 1.10 the user chooses, and means it of a model that predicts v.
+    chosen = getattr(shared.opts, "sd_noise_schedule", "Default") == "Zero Terminal SNR"
+    if getattr(model, "ztsnr", False) or (chosen and params.get("parameterization") == "v"):
+        params["zero_terminal_snr"] = True
+    return config
+
+
+def _clip_encoder(model: Any) -> Any:
+    """The first text encoder, without the WebUI's wrapper: SDXL's are in a list."""
+    embedders = getattr(getattr(model, "conditioner", None), "embedders", None)
+    stage = embedders[0] if embedders else getattr(model, "cond_stage_model", None)
+    return getattr(stage, "wrapped", stage)
+
+
 def plain_name(name: str) -> str:
-    """A tensor's name without the wrappers that the WebUI puts around the text encoder and its token embedding."""
+    """A tensor's name without the wrappers that the WebUI puts around text encoders and their token embeddings."""
     return name.replace(".wrapped.", ".")
 
 
