@@ -1,7 +1,8 @@
-"""Where an image goes: kohya's buckets (sd-scripts, ``BucketManager`` with upscaling), and the crop that fills one."""
+"""Where an image goes: kohya's buckets (sd-scripts, ``BucketManager``), and the crop that fills one."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -67,6 +68,42 @@ def place(size: Size, buckets: Sequence[Size]) -> Placement:
         resize = (max(bucket[0], _rounded(width * bucket[1], height)), bucket[1])
     else:
         resize = (bucket[0], max(bucket[1], _rounded(height * bucket[0], width)))
+    return _centred(bucket, resize)
+
+
+def place_without_upscaling(size: Size, data: DataSettings) -> Placement | None:
+    """Kohya's ``bucket_no_upscale``: shrink an image of more than ``resolution``² pixels, enlarge none.
+
+    Its bucket is what fits into it in whole steps; shortest and longest side do not count. None where a side would be
+    shorter than one step.
+    """
+    _, _, step = bucket_limits(data)
+    resize = size if size[0] * size[1] <= data.resolution**2 else _shrunk(size, data.resolution**2, step)
+    if resize is None or min(resize) < step:
+        return None
+    return _centred((resize[0] // step * step, resize[1] // step * step), resize)
+
+
+def _shrunk(size: Size, area: int, step: int) -> Size | None:
+    """About ``area`` pixels in the same ratio, with the side in whole steps that bends the bucket's ratio less."""
+    ratio = size[0] / size[1]
+    across = math.sqrt(area * ratio)
+    by_width, by_height = _stepped(across, step), _stepped(area / across, step)
+    its_height, its_width = _stepped(by_width / ratio, step), _stepped(by_height * ratio, step)
+    if not (by_height and its_height):
+        return None
+    if abs(by_width / its_height - ratio) < abs(its_width / by_height - ratio):
+        return by_width, int(by_width / ratio + 0.5)
+    return int(by_height * ratio + 0.5), by_height
+
+
+def _stepped(side: float, step: int) -> int:
+    """The side to the nearest whole number, then down to whole steps."""
+    return int(side + 0.5) // step * step
+
+
+def _centred(bucket: Size, resize: Size) -> Placement:
+    """The crop of a bucket from the middle."""
     left, top = (resize[0] - bucket[0]) // 2, (resize[1] - bucket[1]) // 2
     return Placement(bucket, resize, (left, top, left + bucket[0], top + bucket[1]))
 

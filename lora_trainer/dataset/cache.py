@@ -7,10 +7,11 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError  # type: ignore[attr-defined,unused-ignore]  # old stubs lack it
+from safetensors import SafetensorError, safe_open  # type: ignore[attr-defined,unused-ignore]  # old stubs lack it
 from safetensors.torch import load, save
 
 from lora_trainer.dataset.buckets import Placement
@@ -21,33 +22,40 @@ CHUNK = 1 << 20
 
 
 class Cache:
-    """One ``.safetensors`` file for each key in ``folder``; what was read or written is also held in memory.
+    """One ``.safetensors`` file for each key in ``folder``, with one or more named tensors in it.
 
-    The tensor's name in the file is the key: a file that is damaged or belongs elsewhere counts as missing.
+    Their names in the file begin with the key: a file that is damaged or belongs elsewhere counts as missing.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._held: dict[str, torch.Tensor] = {}
 
-    def get(self, key: str) -> torch.Tensor | None:
-        """The tensor of ``key`` on the CPU, or None."""
-        if key not in self._held:
-            try:  # read whole instead of mapped: Windows cannot replace a file that is mapped
-                self._held[key] = load(self._file(key).read_bytes())[key]
-            except (OSError, SafetensorError, KeyError):
-                return None
-        return self._held[key]
+    def get(self, key: str) -> dict[str, torch.Tensor] | None:
+        """The tensors of ``key`` on the CPU, or None."""
+        try:  # read whole instead of mapped: Windows cannot replace a file that is mapped
+            found = load(self._file(key).read_bytes())
+        except (OSError, SafetensorError):
+            return None
+        return {name.removeprefix(f"{key}/"): tensor for name, tensor in found.items()} if _own(key, found) else None
 
-    def put(self, key: str, tensor: torch.Tensor) -> None:
-        """Keep a copy of ``tensor``. The file is there whole or not at all. Raises ``RunFailed`` on a full disk."""
-        own = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+    def size(self, key: str) -> int | None:
+        """The bytes that ``get`` would read, without reading them; None where it would find nothing."""
+        file = self._file(key)
+        try:
+            with safe_open(file, "pt") as content:  # type: ignore[no-untyped-call,unused-ignore]
+                names = dict.fromkeys(content.keys())
+            return file.stat().st_size if _own(key, names) else None
+        except (OSError, SafetensorError):
+            return None
+
+    def put(self, key: str, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Keep a copy of ``tensors``. The file is there whole or not at all. Raises ``RunFailed`` on a full disk."""
+        own = {f"{key}/{name}": _copy(tensor) for name, tensor in tensors.items()}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            _write(self._file(key), save({key: own}))
+            _write(self._file(key), save(own))
         except OSError as error:
             raise RunFailed("cache_unwritable", folder=self.folder, reason=error.strerror) from error
-        self._held[key] = own
 
     def _file(self, key: str) -> Path:
         return self.folder / f"{key}.safetensors"
@@ -62,9 +70,15 @@ def file_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def latents_key(image_hash: str, placement: Placement, model_key: str) -> str:
-    """The key of an image's latents: its content, how it is resized and cropped, and who encodes it."""
-    return _key("latents", PREPARATION, image_hash, dataclasses.astuple(placement), model_key)
+def latents_key(image_hash: str, placement: Placement, model_key: str, flipped: bool = False) -> str:
+    """The key of an image's latents: its content, how it is resized, cropped and mirrored, and who encodes it."""
+    kind = "mirrored latents" if flipped else "latents"
+    return _key(kind, PREPARATION, image_hash, dataclasses.astuple(placement), model_key)
+
+
+def mask_key(mask_hash: str, placement: Placement, opacity: bool) -> str:
+    """The key of a mask: its content, what of it counts, and how its image is resized and cropped. Of no model."""
+    return _key("opacity" if opacity else "mask", PREPARATION, mask_hash, dataclasses.astuple(placement))
 
 
 def text_key(caption: str, model_key: str) -> str:
@@ -75,6 +89,16 @@ def text_key(caption: str, model_key: str) -> str:
 def _key(*parts: object) -> str:
     """SHA-256 over the parts, which JSON keeps apart."""
     return hashlib.sha256(json.dumps(parts).encode("ascii")).hexdigest()
+
+
+def _own(key: str, names: Mapping[str, object]) -> bool:
+    """Whether tensors of these names are those of ``key``."""
+    return bool(names) and all(name.startswith(f"{key}/") for name in names)
+
+
+def _copy(tensor: torch.Tensor) -> torch.Tensor:
+    """A copy on the CPU that shares no memory, as the file format asks."""
+    return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
 
 
 def _write(file: Path, content: bytes) -> None:

@@ -12,19 +12,22 @@ import numpy as np
 import torch
 from PIL import Image
 
+from lora_trainer.checkpoint.text import Text
 from lora_trainer.commands import Commands
-from lora_trainer.dataset.buckets import Placement, Size, bucket_sizes, place
-from lora_trainer.dataset.cache import Cache, file_hash, latents_key, text_key
+from lora_trainer.dataset.buckets import Placement, Size
+from lora_trainer.dataset.cache import Cache, file_hash, latents_key, mask_key, text_key
+from lora_trainer.dataset.encoded import EncodedSet, Keys
+from lora_trainer.dataset.examples import Example
+from lora_trainer.dataset.masks import prepare_mask
 from lora_trainer.dataset.pictures import open_picture
-from lora_trainer.dataset.scan import Item
 from lora_trainer.errors import RunFailed
 from lora_trainer.events import Progress
-from lora_trainer.settings import DataSettings
 
 IMAGE_BATCH = 4
 TEXT_BATCH = 16
 
 T = TypeVar("T")
+Tensors = dict[str, torch.Tensor]
 
 
 class Encoders(Protocol):
@@ -32,47 +35,13 @@ class Encoders(Protocol):
 
     @property
     def model_key(self) -> str:
-        """Names all that shapes the results besides their input: the weights and the number format."""
+        """Names all that shapes the results besides their input: the weights, the number format, how text is read."""
 
     def encode_images(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pixels (B, 3, H, W) in -1..1, float32 on the CPU, to the posterior's mean and std (B, 2C, h, w)."""
 
-    def encode_text(self, captions: Sequence[str]) -> torch.Tensor:
-        """Captions to embeddings (B, T, D)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """An image and where it goes."""
-
-    item: Item
-    placement: Placement
-
-    @property
-    def bucket(self) -> Size:
-        """Width and height of its bucket; only examples of one bucket share a batch."""
-        return self.placement.bucket
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedSet:
-    """Latents by the example's number, embeddings by caption."""
-
-    images: Sequence[torch.Tensor]
-    texts: Mapping[str, torch.Tensor]
-
-    def latents(self, index: int) -> torch.Tensor:
-        """Mean and std of an example's latents (2C, h, w); draw from them anew in each step."""
-        return self.images[index]
-
-    def text(self, caption: str) -> torch.Tensor:
-        """The embedding (T, D) of a caption, or of the empty one. ``KeyError`` where texts were left out."""
-        return self.texts[caption]
-
-    def to(self, device: torch.device | str) -> EncodedSet:
-        """The same with every tensor on ``device``."""
-        texts = {caption: tensor.to(device) for caption, tensor in self.texts.items()}
-        return EncodedSet([tensor.to(device) for tensor in self.images], texts)
+    def encode_text(self, captions: Sequence[str]) -> Text:
+        """Captions to embeddings, as one batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +50,7 @@ class _Batch:
 
     keys: Sequence[str]
     names: Sequence[str]
-    compute: Callable[[], torch.Tensor]
-
-
-def placed(items: Sequence[Item], data: DataSettings) -> list[Example]:
-    """Every item with its place in the buckets of ``data``."""
-    sizes = bucket_sizes(data)
-    return [Example(item, place((item.width, item.height), sizes)) for item in items]
-
-
-def captions_of(examples: Sequence[Example]) -> list[str]:
-    """The distinct captions in order, after the empty one that stands for "no prompt"."""
-    return list(dict.fromkeys(["", *(example.item.caption for example in examples)]))
+    compute: Callable[[], Sequence[Tensors]]
 
 
 def prepare(path: Path, placement: Placement) -> torch.Tensor:
@@ -106,65 +64,102 @@ def prepare(path: Path, placement: Placement) -> torch.Tensor:
 
 
 def encode(
-    examples: Sequence[Example], encoders: Encoders, cache: Cache, commands: Commands, *, texts: bool = True
+    examples: Sequence[Example], encoders: Encoders, cache: Cache, commands: Commands, *, texts: Sequence[str]
 ) -> Generator[Progress, None, EncodedSet | None]:
-    """Compute what the cache lacks, batch by batch; returns the whole set, or None when stopped.
+    """Compute what the cache lacks, batch by batch; returns the whole set, read from the disk until it is told by
+    ``EncodedSet.to`` where to be kept, or None when stopped.
 
-    Progress counts images and captions. Leave ``texts`` out when the text encoder itself is trained.
+    Progress counts images, their mirror images, masks and captions. ``texts`` are the captions to embed (``texts_of``):
+    none when the text encoder itself is trained.
     """
-    image_keys = []
+    keys = []
     for example in examples:
         if commands.stopping_now:
             return None
-        image_keys.append(latents_key(file_hash(example.item.path), example.placement, encoders.model_key))
-    text_keys = {text: text_key(text, encoders.model_key) for text in (captions_of(examples) if texts else ())}
+        keys.append(_keys(example, encoders.model_key))
+    text_keys = {text: text_key(text, encoders.model_key) for text in texts}
 
-    batches = _image_batches(examples, image_keys, encoders, cache) + _text_batches(text_keys, encoders, cache)
-    total = len(image_keys) + len(text_keys)
-    done = total - sum(len(batch.keys) for batch in batches)
-    yield Progress(stage="caching", done=done, total=total)
+    wanted = {key for one in keys for key in (one.latents, one.mirrored, one.mask) if key} | set(text_keys.values())
+    batches = _lacking(examples, keys, encoders, cache) + _text_batches(text_keys, encoders, cache)
+    done = len(wanted) - sum(len(batch.keys) for batch in batches)
+    yield Progress(stage="caching", done=done, total=len(wanted))
 
     for batch in batches:
         if commands.stopping_now:
             return None
         _compute(batch, cache)
         done += len(batch.keys)
-        yield Progress(stage="caching", done=done, total=total)
+        yield Progress(stage="caching", done=done, total=len(wanted))
 
-    images = [_held(cache, key) for key in image_keys]
-    return EncodedSet(images, {text: _held(cache, key) for text, key in text_keys.items()})
+    return EncodedSet(examples, keys, text_keys, cache)
 
 
-def _image_batches(examples: Sequence[Example], keys: Sequence[str], encoders: Encoders, cache: Cache) -> list[_Batch]:
-    """The examples whose latents the cache lacks, in batches of one bucket."""
-    missing: dict[Size, list[tuple[str, Example]]] = {}
-    for key, example in zip(keys, examples, strict=True):
-        if cache.get(key) is None:
-            missing.setdefault(example.bucket, []).append((key, example))
+def _keys(example: Example, model_key: str) -> Keys:
+    """The keys of all that an example has."""
+    item, placement = example.item, example.placement
+    image = file_hash(item.path)
+    opacity = item.mask == item.path
+    return Keys(
+        latents=latents_key(image, placement, model_key),
+        mirrored=latents_key(image, placement, model_key, flipped=True) if example.flips else None,
+        mask=mask_key(image if opacity else file_hash(item.mask), placement, opacity) if item.mask else None,
+    )
+
+
+def _lacking(examples: Sequence[Example], keys: Sequence[Keys], encoders: Encoders, cache: Cache) -> list[_Batch]:
+    """What the cache lacks of the examples: masks one by one, pictures in batches of one bucket."""
+    masks: dict[str, Example] = {}
+    pictures: dict[Size, dict[str, tuple[Example, bool]]] = {}
+    for example, own in zip(examples, keys, strict=True):
+        if own.mask and cache.size(own.mask) is None:
+            masks[own.mask] = example
+        for key, flipped in ((own.latents, False), (own.mirrored, True)):
+            if key and cache.size(key) is None:
+                pictures.setdefault(example.bucket, {})[key] = (example, flipped)
     return [
-        _Batch(
-            keys=[key for key, _ in part],
-            names=[example.item.path.name for _, example in part],
-            compute=partial(_encode_images, [example for _, example in part], encoders),
-        )
-        for bucket in missing.values()
-        for part in _parts(bucket, IMAGE_BATCH)
+        *(_Batch([key], [example.item.path.name], partial(_mask, example)) for key, example in masks.items()),
+        *(
+            _Batch(
+                keys=[key for key, _ in part],
+                names=[example.item.path.name for _, (example, _) in part],
+                compute=partial(_encode_images, [shot for _, shot in part], encoders),
+            )
+            for bucket in pictures.values()
+            for part in _parts(list(bucket.items()), IMAGE_BATCH)
+        ),
     ]
 
 
 def _text_batches(keys: Mapping[str, str], encoders: Encoders, cache: Cache) -> list[_Batch]:
     """The captions whose embeddings the cache lacks, in batches."""
-    missing = [text for text, key in keys.items() if cache.get(key) is None]
+    missing = [text for text, key in keys.items() if cache.size(key) is None]
     return [
-        _Batch([keys[text] for text in part], part, partial(encoders.encode_text, part))
+        _Batch([keys[text] for text in part], part, partial(_encode_texts, part, encoders))
         for part in _parts(missing, TEXT_BATCH)
     ]
 
 
-def _encode_images(batch: Sequence[Example], encoders: Encoders) -> torch.Tensor:
-    """Read and encode the images of a batch: (B, 2C, h, w)."""
-    pixels = torch.stack([prepare(example.item.path, example.placement) for example in batch])
-    return encoders.encode_images(pixels)
+def _encode_images(shots: Sequence[tuple[Example, bool]], encoders: Encoders) -> list[Tensors]:
+    """The latents of examples and mirrored examples of one bucket; each picture is read once."""
+    pixels = {example: prepare(example.item.path, example.placement) for example, _ in shots}
+    batch = torch.stack([pixels[example].flip(-1) if flipped else pixels[example] for example, flipped in shots])
+    return [{"latents": latents} for latents in encoders.encode_images(batch)]
+
+
+def _encode_texts(captions: Sequence[str], encoders: Encoders) -> list[Tensors]:
+    """The embeddings of captions."""
+    batch = encoders.encode_text(captions)
+    texts = [batch[number] for number in range(len(captions))]
+    return [
+        {"hidden": one.hidden} if one.pooled is None else {"hidden": one.hidden, "pooled": one.pooled} for one in texts
+    ]
+
+
+def _mask(example: Example) -> list[Tensors]:
+    """The mask of an example."""
+    item = example.item
+    assert item.mask is not None
+    return [{"mask": prepare_mask(item.mask, example.placement, opacity=item.mask == item.path)}]
 
 
 def _compute(batch: _Batch, cache: Cache) -> None:
@@ -172,16 +167,9 @@ def _compute(batch: _Batch, cache: Cache) -> None:
     with torch.no_grad():
         results = batch.compute()
     for key, name, result in zip(batch.keys, batch.names, results, strict=True):
-        if not torch.isfinite(result).all():
+        if not all(torch.isfinite(tensor).all() for tensor in result.values()):
             raise RunFailed("encoded_not_finite", name=name)
         cache.put(key, result)
-
-
-def _held(cache: Cache, key: str) -> torch.Tensor:
-    """A tensor that is known to be in the cache."""
-    tensor = cache.get(key)
-    assert tensor is not None
-    return tensor
 
 
 def _parts(sequence: Sequence[T], size: int) -> list[Sequence[T]]:

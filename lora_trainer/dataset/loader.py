@@ -1,63 +1,79 @@
-"""Which images are held out, and in which batches and order an epoch shows the others. The same on every machine."""
+"""In which batches and order an epoch shows the images, and how: mirrored, with which caption. The same on every
+machine."""
 
 from __future__ import annotations
 
-import hashlib
 import math
 import random
 from collections.abc import Hashable, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
 
-FEWEST_TO_SPLIT = 5  # with fewer images each one is worth more to learn from than to measure with
+from lora_trainer.dataset.captions import variants
+from lora_trainer.dataset.chance import generator, shuffled
+from lora_trainer.dataset.examples import Example
+from lora_trainer.settings import CaptionSettings, DataSettings
 
-T = TypeVar("T")
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One image in one batch: the example's number, whether it is mirrored, what the model is told of it."""
 
-def split(items: Sequence[T], share: float, seed: int) -> tuple[list[T], list[T]]:
-    """Items to train on and items held out, both in their given order.
-
-    Held out are ``share`` of them, at least 1; none when ``share`` is 0 or there are fewer than 5.
-    """
-    if share <= 0 or len(items) < FEWEST_TO_SPLIT:
-        return list(items), []
-    count = max(1, round(share * len(items)))
-    held_out = set(_shuffled(range(len(items)), _generator(seed))[:count])
-    train = [item for index, item in enumerate(items) if index not in held_out]
-    return train, [items[index] for index in sorted(held_out)]
+    example: int
+    flipped: bool
+    caption: str
+    is_reg: bool = False
 
 
 def epoch_batches(
-    buckets: Sequence[Hashable], repeats: Sequence[int], batch_size: int, seed: int, epoch: int
-) -> list[list[int]]:
-    """The epoch's batches of example numbers: example ``i`` of bucket ``buckets[i]`` comes ``repeats[i]`` times.
+    examples: Sequence[Example], data: DataSettings, captions: CaptionSettings, seed: int, epoch: int
+) -> list[list[Shown]]:
+    """The batches of an epoch (counted from 1), a function of nothing but the arguments.
 
     A batch has one bucket; a bucket's last one may be smaller, none is dropped. Repeats come in rounds: an image meets
-    itself in a batch only where rounds join.
+    itself in a batch only where rounds join. Captions are among ``texts_of``.
     """
-    generator = _generator(seed, epoch)
+    order = _order([e.bucket for e in examples], [e.item.repeats for e in examples], data.batch_size, (seed, epoch))
+    versions = [variants(example.item.wording, captions, seed) for example in examples]
+    every, chance = captions.caption_dropout_every_n_epochs, generator(seed, epoch, "shown")
+    without = 1.0 if every and epoch % every == 0 else captions.caption_dropout_rate
+    return [[_show(index, examples[index], versions[index], without, chance) for index in batch] for batch in order]
+
+
+def steps_per_epoch(examples: Sequence[Example], batch_size: int) -> int:
+    """The number of batches in an epoch, without making them."""
+    seen: dict[Hashable, int] = {}
+    for example in examples:
+        seen[example.bucket] = seen.get(example.bucket, 0) + example.item.repeats
+    return sum(math.ceil(count / batch_size) for count in seen.values())
+
+
+def share(batch: Sequence[Shown], rank: int, ranks: int) -> list[Shown]:
+    """What process ``rank`` of ``ranks`` sees of a batch that was made for all of them: ``ranks`` times as large as one
+    process can hold.
+
+    Where a bucket ran out the shares differ by one and some may be empty. For the same gradient as one process that
+    sees the whole batch, weigh a share's mean loss by ``len(share) * ranks / len(batch)`` before averaging over the
+    processes.
+    """
+    return list(batch[rank::ranks])
+
+
+def _order(
+    buckets: Sequence[Hashable], repeats: Sequence[int], batch_size: int, seeds: tuple[int, int]
+) -> list[list[int]]:
+    """The batches as example numbers: example ``i`` of bucket ``buckets[i]`` comes ``repeats[i]`` times."""
+    chance = generator(*seeds)
     batches: list[list[int]] = []
     for bucket in dict.fromkeys(buckets):
         members = [index for index, its_bucket in enumerate(buckets) if its_bucket == bucket]
         rounds = range(max(repeats[index] for index in members))
-        order = [i for turn in rounds for i in _shuffled([m for m in members if repeats[m] > turn], generator)]
+        order = [i for turn in rounds for i in shuffled([m for m in members if repeats[m] > turn], chance)]
         batches += [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-    return _shuffled(batches, generator)
+    return shuffled(batches, chance)
 
 
-def steps_per_epoch(buckets: Sequence[Hashable], repeats: Sequence[int], batch_size: int) -> int:
-    """The number of batches in an epoch, without making them."""
-    seen: dict[Hashable, int] = {}
-    for bucket, times in zip(buckets, repeats, strict=True):
-        seen[bucket] = seen.get(bucket, 0) + times
-    return sum(math.ceil(count / batch_size) for count in seen.values())
-
-
-def _generator(*numbers: int) -> random.Random:
-    """Random numbers of their own for every combination. Hashed, since ``Random`` starts alike from 2 and 2 + 2**32."""
-    digest = hashlib.sha256(repr(numbers).encode("ascii")).digest()
-    return random.Random(int.from_bytes(digest[:8], "big"))
-
-
-def _shuffled(items: Sequence[T], generator: random.Random) -> list[T]:
-    """A shuffled copy. Sorted by ``random()``, the one method that Python promises never to change."""
-    return [item for _, item in sorted(((generator.random(), item) for item in items), key=lambda pair: pair[0])]
+def _show(index: int, example: Example, versions: Sequence[str], without: float, chance: random.Random) -> Shown:
+    """How an image is shown this time. Always three draws, so that one setting does not change what another does."""
+    mirror, leave_out, version = chance.random(), chance.random(), chance.random()
+    caption = "" if leave_out < without else versions[int(version * len(versions))]
+    return Shown(index, example.flips and mirror < 0.5, caption, example.item.is_reg)

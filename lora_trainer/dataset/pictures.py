@@ -13,8 +13,10 @@ from PIL import Image, ImageFile
 
 from lora_trainer.errors import BadDataset
 
-# Read whatever the file's name says, but nothing that starts other programs (EPS) or needs a plug-in.
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".avif")
+# Read whatever the file's name says, but nothing that starts other programs (EPS).
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+MAYBE = "AVIF"  # newer versions of Pillow read it, older ones with a plug-in
 # Pillow has such a limit too, but other extensions switch it off (and so does the WebUI's X/Y/Z plot).
 MAX_PIXELS = 178_956_970
 # What Pillow raises on damaged files (found by feeding it thousands of them).
@@ -34,12 +36,18 @@ UPRIGHT = {
 SIDEWAYS = (_Turn.TRANSPOSE, _Turn.ROTATE_270, _Turn.TRANSVERSE, _Turn.ROTATE_90)
 
 
-def open_picture(path: Path) -> Image.Image:
-    """The picture as its maker saw it: EXIF rotation applied, transparency on white, first frame, 8-bit RGB."""
+def open_picture(path: Path, background: str = "white") -> Image.Image:
+    """The picture as its maker saw it: upright by EXIF, transparency on ``background``, first frame, 8-bit RGB."""
     with _decoded(path) as image:
-        turn = _turn(image)
-        picture = _opaque(image)
-        return picture if turn is None else picture.transpose(turn)
+        return _upright(_opaque(image, background), _turn(image))
+
+
+def open_opacity(path: Path) -> Image.Image:
+    """How opaque the picture is, upright, 8-bit grey: 255 where it is opaque, 0 where it is transparent."""
+    with _decoded(path) as image:
+        if _has_transparency(image):
+            return _upright(image.convert("RGBA").getchannel("A"), _turn(image))
+        return _upright(Image.new("L", image.size, 255), _turn(image))
 
 
 def size_of(path: Path) -> tuple[int, int]:
@@ -53,13 +61,19 @@ def size_of(path: Path) -> tuple[int, int]:
 def _decoded(path: Path) -> Iterator[Image.Image]:
     """The loaded image as Pillow sees it; whatever goes wrong with it is a ``BadDataset``."""
     try:
-        with _strict(), Image.open(path, formats=FORMATS) as image:
+        with _strict(), Image.open(path, formats=_formats()) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
             image.load()
             yield image
     except DAMAGED as error:
         raise BadDataset("image_unreadable", field="images", name=path.name, reason=str(error)) from error
+
+
+def _formats() -> tuple[str, ...]:
+    """The formats that this Pillow is to try; it breaks when asked for one that it does not know."""
+    Image.init()
+    return (*FORMATS, MAYBE) if MAYBE in Image.OPEN else FORMATS
 
 
 @contextmanager
@@ -81,12 +95,24 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
         return None
 
 
-def _opaque(image: Image.Image) -> Image.Image:
-    """8-bit RGB, with white where the image is transparent."""
+def _upright(picture: Image.Image, turn: Image.Transpose | None) -> Image.Image:
+    """The picture, turned where it has to be."""
+    return picture if turn is None else picture.transpose(turn)
+
+
+def _has_transparency(image: Image.Image) -> bool:
+    """Whether the image says where it is transparent."""
+    if image.mode.startswith("I"):
+        return False
+    return image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+
+
+def _opaque(image: Image.Image, background: str) -> Image.Image:
+    """8-bit RGB, with ``background`` where the image is transparent."""
     if image.mode.startswith("I"):  # 16-bit grey, which Pillow's own conversion clips to white
         grey = np.asarray(image).astype(np.float32) / 257
         return Image.fromarray(grey.round().clip(0, 255).astype(np.uint8)).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+    if _has_transparency(image):
+        ground = Image.new("RGBA", image.size, background)
+        return Image.alpha_composite(ground, image.convert("RGBA")).convert("RGB")
     return image.convert("RGB")

@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from lora_trainer.dataset.buckets import Placement, Size, bucket_limits, bucket_sizes, place
+from lora_trainer.dataset.buckets import Placement, Size, bucket_limits, bucket_sizes, place, place_without_upscaling
 from lora_trainer.settings import DataSettings
 
 # By hand from make_bucket_resolutions((512, 512), 256, 1024, 64), and as kohya's scripts print them.
@@ -115,3 +115,48 @@ def test_every_image_covers_its_bucket_and_is_cropped_at_the_centre() -> None:
         box = placed.source_box(size)
         assert 0 <= box[0] < box[2] <= size[0]
         assert 0 <= box[1] < box[3] <= size[1]
+
+
+@pytest.mark.parametrize(
+    ("size", "bucket", "resize"),
+    [  # as kohya's scripts print them at 512 with steps of 64
+        ((512, 512), (512, 512), (512, 512)),
+        ((400, 300), (384, 256), (400, 300)),  # small ones stay as they are and lose an edge
+        ((100, 2000), (64, 1984), (100, 2000)),  # shortest and longest side do not count
+        ((64, 64), (64, 64), (64, 64)),
+        ((1920, 1080), (640, 384), (683, 384)),  # the height to whole steps bends the ratio less
+        ((1080, 1920), (384, 640), (384, 683)),
+        ((768, 1024), (384, 512), (384, 512)),
+        ((3000, 1000), (768, 256), (768, 256)),
+        ((600, 500), (512, 448), (538, 448)),
+        ((513, 512), (512, 512), (513, 512)),
+    ],
+)
+def test_without_upscaling_as_kohya(size: Size, bucket: Size, resize: Size) -> None:
+    placed = place_without_upscaling(size, settings(512))
+    assert placed is not None
+    assert (placed.bucket, placed.resize) == (bucket, resize)
+
+
+def test_without_upscaling_nothing_is_enlarged_and_areas_stay_below_the_limit() -> None:
+    generator = random.Random(0)
+    for _ in range(500):
+        size = (generator.randint(64, 3000), generator.randint(64, 3000))
+        placed = place_without_upscaling(size, settings(512))
+        if placed is None:
+            assert max(size) / min(size) > 12  # a stripe: at 512² pixels its short side is less than 128
+            continue
+        left, top, right, bottom = placed.crop
+        assert (right - left, bottom - top) == placed.bucket
+        assert all(bucket % 64 == 0 for bucket in placed.bucket)
+        for bucket, resize, own in zip(placed.bucket, placed.resize, size, strict=True):
+            assert 0 < bucket <= resize <= own
+            assert resize - bucket < 64
+        assert placed.bucket[0] * placed.bucket[1] <= 512**2 * 1.13
+        if size[0] * size[1] <= 512**2:
+            assert placed.resize == size
+
+
+@pytest.mark.parametrize("size", [(63, 500), (500, 40), (20_000, 100), (100, 30_000)])
+def test_without_upscaling_what_is_narrower_than_a_step_has_no_bucket(size: Size) -> None:
+    assert place_without_upscaling(size, settings(512)) is None

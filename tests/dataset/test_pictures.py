@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, features
 
-from lora_trainer.dataset.pictures import open_picture, size_of
+from lora_trainer.dataset.pictures import SUFFIXES, open_opacity, open_picture, size_of
 from lora_trainer.errors import BadDataset
 
 from .files import ORIENTATION, bomb, cut, picture, save, says
@@ -112,6 +113,54 @@ def test_of_an_animation_the_first_frame_counts(tmp_path: Path, suffix: str) -> 
     frames[0].save(tmp_path / "moving.png", suffix.upper(), save_all=True, append_images=frames[1:])
     seen = open_picture(tmp_path / "moving.png")
     assert seen.getpixel((4, 4)) == pytest.approx((255, 0, 0), abs=8)
+
+
+@pytest.mark.parametrize("orientation", LAID_DOWN)
+def test_opacity_lies_as_the_picture_does(tmp_path: Path, orientation: int) -> None:
+    upright = picture(64, 48).convert("RGBA")
+    upright.putalpha(Image.linear_gradient("L").resize((64, 48)))
+    turn = LAID_DOWN[orientation]
+    laid = upright if turn is None else upright.transpose(turn)
+    laid.save(tmp_path / "a.png", exif=exif(orientation))
+    seen = open_opacity(tmp_path / "a.png")
+    assert seen.mode == "L"
+    assert np.array_equal(np.asarray(seen), np.asarray(upright.getchannel("A")))
+
+
+def test_opacity_of_every_kind(tmp_path: Path) -> None:
+    save(tmp_path / "opaque.jpg", 8, 8)
+    Image.fromarray(np.zeros((8, 8), dtype=np.uint16)).save(tmp_path / "deep.png")
+    palette = Image.new("P", (8, 8), 1)
+    palette.putpalette([10, 20, 30, 200, 0, 0])
+    palette.paste(0, (0, 0, 4, 8))
+    palette.save(tmp_path / "palette.png", transparency=0)
+    assert np.asarray(open_opacity(tmp_path / "opaque.jpg")).min() == 255
+    assert np.asarray(open_opacity(tmp_path / "deep.png")).min() == 255
+    half = np.asarray(open_opacity(tmp_path / "palette.png"))
+    assert (half[:, :4].max(), half[:, 4:].min()) == (0, 255)
+
+
+def test_another_background(tmp_path: Path) -> None:
+    Image.new("RGBA", (4, 4), (255, 255, 255, 0)).save(tmp_path / "a.png")
+    assert open_picture(tmp_path / "a.png", background="black").getpixel((0, 0)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_every_kind_that_counts_is_read(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    Image.init()
+    if Image.registered_extensions().get(suffix) not in Image.SAVE or (suffix == ".avif" and not avif()):
+        pytest.skip("this Pillow cannot write it")
+    Image.new("RGB", (24, 16), (200, 30, 60)).save(path, quality=95)
+    assert size_of(path) == (24, 16)
+    assert open_picture(path).getpixel((12, 8)) == pytest.approx((200, 30, 60), abs=6)
+
+
+def avif() -> bool:
+    """Whether this Pillow was built with AVIF."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # older versions do not know the question
+        return bool(features.check("avif"))
 
 
 def test_the_file_is_not_kept_open(tmp_path: Path) -> None:

@@ -29,5 +29,5 @@ def test_both_languages_say_the_same() -> None:
 
 def test_every_error_that_is_raised_has_a_text_and_every_text_an_error() -> None:
     code = "".join(file.read_text(encoding="utf-8") for file in (PACKAGE / "dataset").glob("*.py"))
-    raised = set(re.findall(r'(?:BadDataset|RunFailed)\(\s*"(\w+)"', code))
+    raised = set(re.findall(r'(?:BadDataset|BadSettings|RunFailed)\(\s*"(\w+)"', code))
     assert {f"error.{key}" for key in raised} == set(texts("en"))
