@@ -87,8 +87,7 @@ def _put_gui_entry(reading: Reading, name: str, value: Any, kind: str) -> None:
     elif name in ("conv_dim", "conv_alpha") and kind in ("Standard", "LoRA-FA", "Kohya DyLoRA"):
         reading.drop(name, value, "unused_by_type", kind=kind)
     elif name in GUI_NETWORK_ARGS.split() or name in ("conv_dims", "conv_alphas"):
-        off = zero or value is False
-        if off and name not in ("factor",):
+        if zero or value is False or (name == "factor" and str(value).strip() == "-1"):
             reading.drop(name, value, "off")
         else:
             reading.put(GUI_NAMES.get(name, ARG + name), value, name)
@@ -157,8 +156,11 @@ TRAINER_NAMES = {
     **{name: ARG + name for name in ("conv_dim", "conv_alpha", "dropout", "train_norm", "block_lr_zero_threshold")},
     **{name: ARG + name for name in ("down_lr_weight", "mid_lr_weight", "up_lr_weight")},
 }
-TRAINER_MARKS = (*TRAINER_NAMES, "model_train_type", "network_args_custom", "optimizer_args_custom", "ui_custom_params")
-TRAINER_MARKS += ("enable_preview", "positive_prompts", "prodigy_d0", "prodigy_d_coef", "enable_block_weights")
+TRAINER_MARKS = (
+    *TRAINER_NAMES,
+    *("model_train_type", "network_args_custom", "optimizer_args_custom", "ui_custom_params", "enable_preview"),
+    *("positive_prompts", "prodigy_d0", "prodigy_d_coef", "enable_block_weights"),
+)
 PREVIEW = {"sample_width": "w", "sample_height": "h", "sample_cfg": "l", "sample_seed": "d", "sample_steps": "s"}
 
 
@@ -191,6 +193,9 @@ _OPTIMIZER_BOXES = {"prodigy_d0": "d0", "prodigy_d_coef": "d_coef"}
 def _put_optimizer_boxes(reading: Reading, entries: dict[str, Any]) -> None:
     boxes = [(name, argument) for name, argument in _OPTIMIZER_BOXES.items() if not is_unset(entries.get(name))]
     added = [f"{argument}={entries[name]}" for name, argument in boxes]
+    for name in _OPTIMIZER_BOXES:
+        if name in entries and is_unset(entries[name]):
+            reading.drop(name, entries[name], "unset")
     custom = entries.get("optimizer_args_custom")
     reading.left.pop("optimizer_args_custom", None)
     more = custom if isinstance(custom, list) else []

@@ -26,6 +26,7 @@ GUI_MARKS = ("LoRA_type", "max_resolution", "additional_parameters", "LyCORIS_pr
 DATASET_DEFAULTS = {"enable_bucket": False, "caption_extension": ".caption", "keep_tokens": 0, "validation_split": 0.0}
 RUN_DEFAULTS = {"lr_scheduler": "constant", "lr_warmup": 0.0, "mixed_precision": "fp32", "save_precision": "fp32"}
 PRECISIONS = {"no": "fp32", "float": "fp32"}
+OFF = (False, 0, "0", "no", "default")  # the last two are the compiler's
 MODEL_SUFFIXES = (".safetensors", ".ckpt")
 
 
@@ -107,7 +108,7 @@ def _settle(reading: Reading, beside: Path) -> Imported:
         if name in SAME:
             reading.take(name, SAME[name])
         elif reason := reason_of(name):
-            reading.ignore(name, reason)
+            reading.ignore(name, "off" if reading.value(name) in OFF else reason)
     if reading.kind != "lora":
         _defaults(reading)
     return reading.finish()
@@ -138,7 +139,7 @@ def _resolution(reading: Reading, name: str) -> None:
         return
     side = round(math.sqrt(sides[0] * sides[-1]))
     if sides[0] != sides[-1]:
-        reading.differ(reading.left[name].key, value, "not_square", side=side)
+        reading.differ(reading.key(name), value, "not_square", side=side)
     reading.take(name, "resolution", side)
 
 
@@ -159,7 +160,7 @@ def _output_name(reading: Reading, name: str) -> None:
 
 def _tokens(reading: Reading, name: str) -> None:
     if reading.number(name) == 255:
-        reading.differ(name, 255, "tokens_255")
+        reading.differ(reading.key(name), 255, "tokens_255")
         reading.take(name, "max_token_length", 225)
 
 
@@ -196,13 +197,12 @@ def _multipliers(reading: Reading, name: str) -> None:
     reading.take(name, name, ", ".join(reading.texts(name)))
 
 
-def _ignored_where_usual(usual: str, reason: str) -> Callable[[Reading, str], None]:
-    """A rule for an argument of which only one value is known here."""
+def _separator(reading: Reading, name: str) -> None:
+    reading.ignore(name, "as_here" if reading.text(name) == "," else "caption_grammar")
 
-    def rule(reading: Reading, name: str) -> None:
-        reading.ignore(name, "as_here" if str(reading.value(name)).strip() == usual.strip() else reason)
 
-    return rule
+def _format(reading: Reading, name: str) -> None:
+    reading.ignore(name, "as_here" if reading.text(name) == "safetensors" else "format")
 
 
 RULES: dict[str, Callable[[Reading, str], None]] = {
@@ -217,6 +217,6 @@ RULES: dict[str, Callable[[Reading, str], None]] = {
     "masked_loss": _masked,
     "clip_skip": _clip_skip,
     "base_weights_multiplier": _multipliers,
-    "caption_separator": _ignored_where_usual(",", "caption_grammar"),
-    "save_model_as": _ignored_where_usual("safetensors", "format"),
+    "caption_separator": _separator,
+    "save_model_as": _format,
 }

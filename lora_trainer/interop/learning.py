@@ -30,17 +30,18 @@ def read_rates(reading: Reading) -> None:
     unet = reading.number("unet_lr")
     encoders = _encoder_rates(reading)
     only_unet, only_text = (reading.switch(f"network_train_{part}_only") for part in ("unet", "text_encoder"))
-    key, source = ("learning_rate", base) if "learning_rate" in reading.left else ("", None)
+    key, source = (reading.key("learning_rate"), base) if base is not None else ("", None)
     spare = base if base is not None else (DEFAULT_LR if reading.whole else None)
     if unet is not None:
         reading.take("unet_lr", "unet_lr", 0.0 if only_text else unet)
     elif spare is not None:
         reading.also(key, source, "unet_lr", 0.0 if only_text else spare)
     if encoders and not only_unet:
+        encoder_key = reading.key("text_encoder_lr")
         reading.take("text_encoder_lr", "text_encoder_lr", encoders[0])
-        reading.also("text_encoder_lr", encoders[-1], "text_encoder_lr2", encoders[-1])
+        reading.also(encoder_key, encoders[-1], "text_encoder_lr2", encoders[-1])
         if len(set(encoders)) > 1:
-            reading.differ("text_encoder_lr", list(encoders), "te_rates")
+            reading.differ(encoder_key, list(encoders), "te_rates")
     elif not only_unet and spare is not None:
         reading.also(key, source, "text_encoder_lr", spare)
         reading.also(key, source, "text_encoder_lr2", spare)
@@ -60,8 +61,9 @@ def _settle_only(reading: Reading, name: str, on: bool) -> None:
     if not on:
         reading.ignore(name, "off")
     elif name == "network_train_unet_only":
+        key = reading.key(name)
         reading.take(name, "text_encoder_lr", 0.0)
-        reading.also(name, True, "text_encoder_lr2", 0.0)
+        reading.also(key, True, "text_encoder_lr2", 0.0)
     else:
         reading.take(name, "unet_lr", 0.0)
 
@@ -101,7 +103,7 @@ def read_optimizer(reading: Reading) -> None:
 
 
 def _optimizer_args(reading: Reading, optimizer: str) -> None:
-    arguments = reading.texts("optimizer_args")
+    arguments, key = reading.texts("optimizer_args"), reading.key("optimizer_args")
     others = [argument for argument in arguments if argument.partition("=")[0].strip() != "weight_decay"]
     decay = next((argument for argument in arguments if argument not in others), None)
     if others:
@@ -109,7 +111,7 @@ def _optimizer_args(reading: Reading, optimizer: str) -> None:
     else:
         reading.left.pop("optimizer_args", None)
     if decay:
-        reading.also("optimizer_args", decay, "weight_decay", decay.partition("=")[2].strip())
+        reading.also(key, decay, "weight_decay", decay.partition("=")[2].strip())
     if optimizer == "AdaFactor" and not any(a.replace(" ", "") == "relative_step=False" for a in others):
         reading.differ("optimizer_type", optimizer, "adafactor")
 
@@ -148,8 +150,7 @@ def _steps_or_share(reading: Reading, name: str) -> None:
     if value is None or value < 0:
         reading.ignore(name, "wanted_number")
     elif value >= 1:
-        key = reading.left[name].key
-        reading.also(key, reading.value(name), "lr_warmup", 0.0)
+        reading.also(reading.key(name), reading.value(name), "lr_warmup", 0.0)
         reading.take(name, "lr_warmup_steps", int(value))
     else:
         reading.take(name, "lr_warmup", value)

@@ -59,8 +59,13 @@ def to_dict(imported: Imported, language: str = English) -> dict[str, Any]:
 
 
 def note_lines(notes: Sequence[Note], language: str = English) -> list[str]:
-    """A line for each note: the entry, its value, and the reason."""
-    return [f"{note.key}{_value(note.value)}: {note.text(language)}" for note in notes]
+    """A line for each reason: the entries, their values, and the sentence."""
+    entries: dict[str, list[str]] = {}
+    for note in notes:
+        told = entries.setdefault(note.text(language), [])
+        if (entry := f"{note.key}{_value(note.value)}") not in told:
+            told.append(entry)
+    return [f"{', '.join(told)}: {text}" for text, told in entries.items()]
 
 
 def _notes(title: str, notes: Sequence[Note], language: str) -> list[str]:

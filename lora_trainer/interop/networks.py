@@ -71,18 +71,20 @@ def _kind(reading: Reading, module: str, lycoris: bool) -> str:
     if kind == "LoCon" and _on(reading, "dora_wd"):
         kind = "DoRA"
         if _on(reading, "wd_on_output") or ARG + "wd_on_output" not in reading.left:
-            reading.differ(ARG + "dora_wd", True, "wd_axis")
+            reading.differ(reading.key(ARG + "dora_wd"), True, "wd_axis")
         reading.take(ARG + "dora_wd", "network_type", kind)
     elif _on(reading, "dora_wd"):
         reading.ignore(ARG + "dora_wd", "dora_only")
     else:
         reading.ignore(ARG + "dora_wd", "off")
     if name in NOT_HERE:
-        reading.differ("network_module" if not algorithm else ARG + "algo", name, "network_not_here", kind=kind)
+        reading.differ(
+            reading.key(ARG + "algo" if algorithm else "network_module"), name, "network_not_here", kind=kind
+        )
     elif module == "networks.lora_fa":
-        reading.differ("network_module", module, "lora_fa")
+        reading.differ(reading.key("network_module"), module, "lora_fa")
     elif module and not lycoris and module not in ("networks.lora", *MODULES):
-        reading.differ("network_module", module, "network_not_here", kind=kind)
+        reading.differ(reading.key("network_module"), module, "network_not_here", kind=kind)
     for entry in ("network_module", ARG + "algo"):
         if entry in reading.left:
             reading.take(entry, "network_type", kind)
@@ -122,8 +124,8 @@ def _rest(reading: Reading, kind: str, lycoris: bool) -> None:
     if ARG + "preset" in reading.left and (preset not in PRESETS.split() or (kind == "IA3") != (preset == "ia3")):
         reading.ignore(ARG + "preset", "preset_unknown", choices=", ".join(PRESETS.split()))
     elif lycoris and kind != "IA3":
-        key = ARG + "preset" if ARG + "preset" in reading.left else ""
-        _keep(reading, kept, "preset", key, preset)
+        entry = reading.left.get(ARG + "preset")
+        _keep(reading, kept, "preset", entry.key if entry else "", preset)
     for name in [name for name in reading.left if name.startswith(ARG)]:
         plain = name[len(ARG) :]
         if plain in KEPT.split():

@@ -42,7 +42,7 @@ def read_prompts(reading: Reading, beside: Path) -> None:
 
 
 def _settle(reading: Reading, prompts: list[dict[str, Any]]) -> None:
-    key, value = reading.left["sample_prompts"].key, reading.value("sample_prompts")
+    key, value = reading.key("sample_prompts"), reading.value("sample_prompts")
     if not prompts:
         reading.ignore("sample_prompts", "prompt_file")
         return

@@ -95,6 +95,11 @@ class Reading:
         entry = self.left.get(name)
         return entry.value if entry else None
 
+    def key(self, name: str) -> str:
+        """What the file calls an entry."""
+        entry = self.left.get(name)
+        return entry.key if entry else name
+
     def number(self, name: str) -> float | None:
         """The entry as a number; None where there is none, and where it is no number, which is noted."""
         return self._read(name, 0.0)
@@ -179,7 +184,9 @@ class Reading:
         except Unfit as error:
             return Note("", None, f"wanted_{error}")
         except BadSettings as error:
-            kept: dict[str, object] = {key: error.values[key] for key in ("low", "high", "choices") if key in error.values}
+            kept: dict[str, object] = {
+                key: error.values[key] for key in ("low", "high", "choices") if key in error.values
+            }
             return Note("", None, error.key, {**kept, "setting": setting})
         return becomes
 
