@@ -10,16 +10,17 @@ from lora_trainer.interop.reading import Reading
 from lora_trainer.settings.training import OPTIMIZERS, SCHEDULERS
 
 DEFAULT_LR, DEFAULT_STEPS = 2e-6, 1600
+PAGED = ("bitsandbytes.optim.PagedAdamW", "bitsandbytes.optim.PagedAdamW32bit")
 # Kohya's names (in lower case) of optimizers that have another name here.
 OPTIMIZER_NAMES = {
     **{name.lower(): name for name in OPTIMIZERS},
     "": "AdamW",
     "dadaptadampreprint": "DAdaptation",
-    "pagedadamw": "bitsandbytes.optim.PagedAdamW",
-    "pagedadamw32bit": "bitsandbytes.optim.PagedAdamW32bit",
+    "pagedadamw": PAGED[0],
+    "pagedadamw32bit": PAGED[1],
     "pytorch_optimizer.came": "CAME",
 }
-DECAYING = ("AdamW", "AdamW8bit", "PagedAdamW8bit", *(v for v in OPTIMIZER_NAMES.values() if v.startswith("bits")))
+DECAYING = ("AdamW", "AdamW8bit", "PagedAdamW8bit", *PAGED)  # whose weight_decay is 0.01 where none is given
 SCHEDULER_CLASSES = {"cosineannealinglr": "cosine", "cosineannealingwarmrestarts": "cosine_with_restarts"}
 
 
