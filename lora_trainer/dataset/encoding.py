@@ -141,7 +141,8 @@ def _text_batches(keys: Mapping[str, str], encoders: Encoders, cache: Cache) -> 
 
 def _encode_images(shots: Sequence[tuple[Example, bool]], encoders: Encoders) -> list[Tensors]:
     """The latents of examples and mirrored examples of one bucket; each picture is read once."""
-    pixels = {example: prepare(example.item.path, example.placement) for example, _ in shots}
+    different = dict.fromkeys(example for example, _ in shots)
+    pixels = {example: prepare(example.item.path, example.placement) for example in different}
     batch = torch.stack([pixels[example].flip(-1) if flipped else pixels[example] for example, flipped in shots])
     return [{"latents": latents} for latents in encoders.encode_images(batch)]
 
