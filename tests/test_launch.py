@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import os
@@ -12,8 +13,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 import pytest
+
+from lora_trainer.stacks import environment as environments
+from lora_trainer.stacks import finding
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = """
@@ -22,7 +27,23 @@ installed = {d.metadata["Name"]: d.version for d in importlib.metadata.distribut
 print(json.dumps({"arguments": sys.argv[1:], "folder": os.getcwd(), "prefix": sys.prefix, "installed": installed}))
 sys.exit(7 if "--fail" in sys.argv else 0)
 """
-STACKS = {"webui-torch.txt": "torch==2.1.2", "webui.txt": "engine==1.0", "test.txt": "checker==1.0"}
+LISTS = {
+    "webui-torch.txt": "torch==2.1.2",
+    "webui.txt": "engine==1.0",
+    "test.txt": "checker==1.0",
+    "current-torch.txt": "torch==2.3.1",
+    "current.txt": "engine==2.0\nneedy==1.0",
+}
+BARE = ("launch.py", *(f"lora_trainer/stacks/{name}.py" for name in ("__init__", "environment", "finding", "speech")))
+RUNNING = "{}.{}".format(*sys.version_info[:2])
+
+
+class Checks(NamedTuple):
+    """What `test` prepared and ran, each with the environment's folder, and the programs that fail."""
+
+    prepared: list[tuple[str, list[str]]]
+    run: list[tuple[str, list[str]]]
+    failing: set[str]
 
 
 class Project:
@@ -37,10 +58,12 @@ class Project:
 
     def lay_out(self) -> None:
         self.stacks.mkdir(parents=True)
-        shutil.copy(ROOT / "launch.py", self.folder)
+        for path in BARE:
+            shutil.copy(ROOT / path, self.folder / path)
         (self.folder / "lora_trainer" / "__init__.py").touch()
-        (self.folder / "lora_trainer" / "__main__.py").write_text(PROGRAM, encoding="utf-8")
-        for name, line in STACKS.items():
+        for program in ("lora_trainer/__main__.py", "pytest.py"):
+            (self.folder / program).write_text(PROGRAM, encoding="utf-8")
+        for name, line in LISTS.items():
             (self.stacks / name).write_text(f"# {name}\n{line}\n", encoding="utf-8")
 
     def launch(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -83,6 +106,7 @@ def shelf(tmp_path_factory, make_wheel) -> Path:
         ("checker", "1.0"),
     ):
         make_wheel(folder, name, version)
+    make_wheel(folder, "needy", "1.0", ["not-on-the-shelf"])
     return folder
 
 
@@ -217,6 +241,23 @@ def test_settings_that_lead_pip_elsewhere_are_left_out(project: Project, tmp_pat
     assert not (tmp_path / "elsewhere").exists()
 
 
+@pytest.mark.skipif(RUNNING not in environments.STACKS["current"].versions, reason="it has another Python")
+def test_the_current_stack_has_an_environment_of_its_own(project: Project) -> None:
+    done = project.launch("test", "--stack", "current", "-q", LC_ALL="C.UTF-8")
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
+    assert Path(told["prefix"]) == project.folder / ".venv-current"
+    assert Path(told["folder"]) == project.folder
+    assert told["arguments"][-1] == "-q"
+    assert told["installed"].items() >= {"torch": "2.3.1", "engine": "2.0", "needy": "1.0"}.items()
+    assert project.installed() == {"torch": "2.1.2", "engine": "1.0"}  # the other one is left as it was
+
+    command = "pip install torch==2.1.2"
+    again = project.launch("test", "--stack", "current", "--fail", TORCH_COMMAND=command)
+    assert again.returncode == 1
+    assert '"torch": "2.1.2", ' in again.stdout or '"torch": "2.1.2"}' in again.stdout
+
+
 def test_exit_code_of_the_trainer_is_ours(project: Project) -> None:
     assert project.launch("demo", "--fail").returncode == 7
 
@@ -249,59 +290,95 @@ def test_usage_on_any_console(tmp_path, shelf, offline_environment, encoding: st
     ],
 )
 def test_what_is_started(launch: ModuleType, monkeypatch, arguments: list[str], started: list[str]) -> None:
-    monkeypatch.setattr(launch, "prepare", lambda parts: None)
+    monkeypatch.setattr(environments.Environment, "prepare", lambda self, parts: prepared.append(parts))
+    monkeypatch.setattr(environments.Environment, "run", lambda self, arguments: seen.append(arguments) or 0)
+    prepared: list[list[str]] = []
     seen: list[list[str]] = []
-    monkeypatch.setattr(launch, "run", lambda arguments: seen.append(arguments) or 0)
     assert launch.main(arguments) == 0
+    assert prepared == [["torch", "webui"]]
     assert seen == [["lora_trainer", *started]]
 
 
-def test_test_runs_every_check_and_fails_when_one_does(launch: ModuleType, monkeypatch, capsys) -> None:
-    prepared: list[list[str]] = []
-    monkeypatch.setattr(launch, "prepare", prepared.append)
-    seen: list[list[str]] = []
+@pytest.fixture
+def checks(monkeypatch: pytest.MonkeyPatch) -> Checks:
+    """Every check is noted and passes, but for those that are named as failing."""
+    checks = Checks([], [], set())
 
-    def run(arguments: list[str], folder: Path) -> int:
-        seen.append(arguments)
-        return int(arguments[0] == failing)
+    def run(self: environments.Environment, arguments: list[str], folder: Path) -> int:
+        checks.run.append((self.folder.name, arguments))
+        return int(arguments[0] in checks.failing)
 
-    monkeypatch.setattr(launch, "run", run)
-    failing = "mypy"
-    assert launch.main(["test", "-k", "name"]) == 1
-    assert prepared == [["torch", "webui", "test"]]
-    assert seen == [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], ["pytest", "-k", "name"]]
+    monkeypatch.setattr(
+        environments.Environment, "prepare", lambda self, parts: checks.prepared.append((self.folder.name, parts))
+    )
+    monkeypatch.setattr(environments.Environment, "run", run)
+    return checks
+
+
+@pytest.mark.parametrize("options", [[], ["--stack", "webui"]])
+def test_test_runs_every_check_and_fails_when_one_does(launch: ModuleType, checks, capsys, options: list[str]) -> None:
+    checks.failing.add("mypy")
+    assert launch.main(["test", *options, "-k", "name"]) == 1
+    assert checks.prepared == [(".venv", ["torch", "webui", "test"])]
+    commands = ["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], ["pytest", "-k", "name"]
+    assert checks.run == [(".venv", command) for command in commands]
     summary = capsys.readouterr().out.splitlines()[-4:]
     assert [line.split()[-3] for line in summary] == ["ok", "ok", "FAILED", "ok"]
-    failing = "nothing"
-    assert launch.main(["test"]) == 0
+    checks.failing.clear()
+    assert launch.main(["test", *options]) == 0
 
 
-def test_a_fitting_python_is_looked_for(launch: ModuleType, monkeypatch) -> None:
-    monkeypatch.setattr(launch, "candidates", lambda: iter([["no-such-python"], [sys.executable]]))
-    assert launch.find_python() == [sys.executable]
+@pytest.mark.parametrize("options", [["--stack", "current", "-k", "a b"], ["-k", "a b", "--stack=current"]])
+def test_the_current_stack_runs_the_engines_tests(launch: ModuleType, checks, options: list[str]) -> None:
+    assert launch.main(["test", *options]) == 0
+    assert checks.prepared == [(".venv-current", ["torch", "current"])]
+    [(folder, (program, *told))] = checks.run
+    assert (folder, program, told[-2:]) == (".venv-current", "pytest", ["-k", "a b"])
+    left_out = [option.partition("=")[2] for option in told[:-2]]
+    assert {"tests/ui", "tests/webui"} <= set(left_out)
+    assert [path for path in left_out if (ROOT / path).exists()] == left_out
+    checks.failing.add("pytest")
+    assert launch.main(["test", *options]) == 1
 
 
-def test_without_a_fitting_python_it_says_what_was_found_and_what_to_install(launch: ModuleType, monkeypatch) -> None:
-    monkeypatch.setattr(launch, "candidates", lambda: iter([["no-such-python"], [sys.executable], [sys.executable]]))
-    monkeypatch.setattr(launch, "PROBE", launch.PROBE.replace("3.1", "3.99"))
+@pytest.mark.parametrize("options", [["--stack"], ["--stack", "newest"], ["--stack="]])
+def test_an_unknown_stack_is_refused(launch: ModuleType, checks, capsys, options: list[str]) -> None:
+    assert launch.main(["test", *options]) == 2
+    assert "launch.py test --stack current" in capsys.readouterr().out
+    assert not checks.prepared
+
+
+def test_a_fitting_python_is_looked_for(monkeypatch) -> None:
+    monkeypatch.setattr(finding, "candidates", lambda versions: iter([["no-such-python"], [sys.executable]]))
+    assert finding.find_python((RUNNING,), ("", "")) == [sys.executable]
+
+
+@pytest.mark.parametrize("stack", environments.STACKS)
+def test_without_a_fitting_python_it_says_what_was_found_and_what_to_install(monkeypatch, stack: str) -> None:
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    probe, wanted = finding.probe, environments.STACKS[stack]
+    met = [["no-such-python"], [sys.executable], [sys.executable]]
+    monkeypatch.setattr(finding, "candidates", lambda versions: iter(met))
+    monkeypatch.setattr(finding, "probe", lambda command, versions, needs: probe(command, ("3.99",), needs))
     with pytest.raises(SystemExit) as stop:
-        launch.find_python()
+        finding.find_python(wanted.versions, wanted.because)
     version = "{}.{}.{}".format(*sys.version_info[:3])
     assert str(stop.value).count(f"{version} ({sys.executable})") == 1
+    assert wanted.because[0] in str(stop.value)
     assert "Install Python 3.11 from python.org" in str(stop.value)
 
 
-def test_usual_folders_are_searched(launch: ModuleType, monkeypatch, tmp_path) -> None:
+def test_usual_folders_are_searched(monkeypatch, tmp_path) -> None:
     found = tmp_path / ".pyenv" / "versions" / "3.10.13" / "bin" / "python"
     found.parent.mkdir(parents=True)
     found.touch()
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    assert [str(found)] in list(launch.candidates())
+    assert [str(found)] in list(finding.candidates(("3.11", "3.10")))
 
 
-@pytest.mark.parametrize("name", ["webui.txt", "webui-torch.txt", "test.txt"])
+@pytest.mark.parametrize("name", LISTS)
 def test_every_requirement_is_pinned_once_for_each_python(name: str) -> None:
     lines = (ROOT / "lora_trainer" / "stacks" / name).read_text(encoding="utf-8").splitlines()
     pins = [line for line in lines if line and not line.startswith("#")]
@@ -311,7 +388,41 @@ def test_every_requirement_is_pinned_once_for_each_python(name: str) -> None:
     assert not [pin for pin in pins if pin.startswith(("nvidia-", "triton"))], "torch brings its own"
 
 
-def test_ci_runs_the_same_command() -> None:
-    lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    assert lines[-1].endswith("launch.py test")
+def test_both_stacks_test_with_the_same_pytest() -> None:
+    lists = (
+        (ROOT / "lora_trainer" / "stacks" / name).read_text(encoding="utf-8") for name in ("test.txt", "current.txt")
+    )
+    test, current = (re.findall(r"^pytest==.+$", text, re.MULTILINE) for text in lists)
+    assert test == current != []
+
+
+@pytest.mark.parametrize("path", ["lora_trainer/__init__.py", *BARE])
+def test_what_runs_before_anything_is_installed_is_read_by_an_old_python_and_needs_no_package(path: str) -> None:
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"), feature_version=(3, 8))
+    absolute = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level]
+    absolute += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    foreign = [name for name in absolute if name.split(".")[0] not in sys.stdlib_module_names]
+    assert all(name.startswith("lora_trainer.stacks.") for name in foreign)
+
+
+@pytest.mark.parametrize("failing", ["", "test", "test --stack current"])
+def test_ci_runs_both_stacks_and_fails_when_one_does(tmp_path, failing: str) -> None:
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci")
+    (tmp_path / "launch.py").write_text(
+        "import os, sys\ntold = ' '.join(sys.argv[1:])\nprint(told)\nsys.exit(told == os.environ['FAILING'])\n",
+        encoding="utf-8",
+    )
+    bash = shutil.which("bash")
+    if not bash:
+        pytest.skip("there is no bash")
+    done = subprocess.run(
+        [bash, str(tmp_path / ".ci" / "run")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "FAILING": failing},
+        check=False,
+    )
+    assert done.stdout.splitlines() == ["test", "test --stack current"]
+    assert done.returncode == (1 if failing else 0)
     assert os.access(ROOT / ".ci" / "run", os.X_OK) or sys.platform == "win32"
