@@ -73,8 +73,8 @@ def test_a_long_caption_has_chunks_with_their_own_ends(tokenizer: Any) -> None:
 
 
 def test_a_tag_is_not_cut_in_two(tokenizer: Any) -> None:
-    tags = ", ".join(["red hat"] * 30)  # 3 tokens a tag: the 25th comma is the 75th token
-    first, second = chunks(tokenizer, f"very {tags}", 150)
+    tags = ", ".join(["red hat"] * 30)  # 3 tokens a tag
+    first, second = chunks(tokenizer, f"very very {tags}", 150)
     assert first.ids[73:] == (*ids_of(tokenizer, "hat,"), END, END)[-4:]
     assert list(second.ids[1:3]) == ids_of(tokenizer, "red hat")
     far = "red hat, " + "red " * 90  # the comma is too far from the end
