@@ -78,10 +78,11 @@ class Previewed(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Saved(Event):
-    """The LoRA file of an epoch was written."""
+    """A LoRA file was written: an epoch's, or with a ``step`` one between the epochs."""
 
     epoch: int
     path: str
+    step: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

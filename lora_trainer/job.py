@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lora_trainer.adapter.arguments import network_of
+from lora_trainer.adapter.base import merged
 from lora_trainer.checkpoint.adopt import adopt
 from lora_trainer.checkpoint.encoders import Encoders
 from lora_trainer.checkpoint.family import Family, family_of
@@ -15,49 +16,48 @@ from lora_trainer.checkpoint.precision import choose, choose_device, fast_maths,
 from lora_trainer.commands import Commands
 from lora_trainer.comparison import Comparison, compare, prompts_for
 from lora_trainer.dataset.cache import Cache
-from lora_trainer.dataset.encoding import Example, encode, placed
-from lora_trainer.dataset.loader import split, steps_per_epoch
-from lora_trainer.dataset.scan import scan
+from lora_trainer.dataset.encoding import encode
+from lora_trainer.dataset.examples import gather, texts_of
 from lora_trainer.errors import BadSettings
 from lora_trainer.events import Event, Finished, Saved, Stage, Started, Validated
 from lora_trainer.host.protocol import Host
 from lora_trainer.language import English
-from lora_trainer.picking.files import EpochFile, check_name, lora_name
+from lora_trainer.outputs import check_free, lora_files
+from lora_trainer.picking.files import EpochFile, check_name
 from lora_trainer.run import Run
 from lora_trainer.settings import Settings
 from lora_trainer.training.learner import learning
 from lora_trainer.training.loop import Lesson, train
+from lora_trainer.training.optimizers import check_optimizer
+from lora_trainer.training.plan import Plan
+from lora_trainer.training.processes import Team
+from lora_trainer.training.state import read_state
 
 
 @dataclass
 class Job:
-    """A checked run that can begin, and what it has produced so far."""
+    """A checked run that can begin or go on, and what it has produced so far."""
 
     run: Run
-    settings: Settings
+    plan: Plan
     host: Host
-    examples: list[Example]  # the held-out ones last
-    held_out: int
-    files: dict[int, Path]  # LoRA file of each epoch
+    files: dict[int, Path]  # LoRA file of each epoch that gets one
     family: Family
     language: str = English
+    goes_on: bool = False  # from the state that the run folder holds
     saved: list[EpochFile] = field(default_factory=list)
     curve: list[Validated] = field(default_factory=list)
     stopped: bool = False
 
     @property
-    def steps(self) -> int:
-        """Optimizer steps of the whole run."""
-        learnt = self.examples[: len(self.examples) - self.held_out]
-        repeats = [example.item.repeats for example in learnt]
-        return self.settings.training.epochs * steps_per_epoch(
-            [example.bucket for example in learnt], repeats, self.settings.data.batch_size
-        )
+    def settings(self) -> Settings:
+        """The run's settings."""
+        return self.plan.settings
 
     @property
     def prompts(self) -> tuple[str, ...]:
         """Prompts of previews and grid: the user's own, or some made from the captions."""
-        captions = [example.item.caption for example in self.examples]
+        captions = [example.item.caption for example in self.plan.dataset.examples if not example.item.is_reg]
         return prompts_for(self.settings.samples.sample_prompts, captions, self.settings.data.trigger)
 
     @property
@@ -67,91 +67,124 @@ class Job:
             run=self.run,
             settings=self.settings,
             host=self.host,
-            epochs=tuple(self.saved),
+            epochs=tuple(file for file in self.saved if file.path.is_file()),
             curve=tuple(self.curve),
             prompts=self.prompts,
             family=self.family,
             language=self.language,
         )
 
+    @property
+    def state(self) -> Path:
+        """The file from which the training can go on."""
+        return self.run.folder / "state" / "state.safetensors"
 
-def prepare(settings: Settings, host: Host, language: str = English) -> Job:
+
+def prepare(settings: Settings, host: Host, language: str = English, team: Team | None = None) -> Job:
     """Check everything that can be checked without loading a model, and make the run folder. Raises ``UserError``."""
+    check_settings(settings)
+    family = family_of(host.checkpoint(_checkpoint_path(settings)))
+    plan = Plan(gather(settings.data, settings.captions, settings.training.seed), settings, team or Team())
+    files = lora_files(settings, host.paths.loras, [e for e in range(1, plan.epochs + 1) if plan.saved(e)])
+    check_free(settings, next(iter(files.values())).parent)
+    return Job(Run.create(host.paths.runs, settings), plan, host, files, family, language)
+
+
+def reopen(run: Run, host: Host, language: str = English) -> Job:
+    """A run that was stopped or broken off, ready to go on. Raises ``UserError`` when it cannot."""
+    settings = run.settings()
+    check_settings(settings)
+    family = family_of(host.checkpoint(_checkpoint_path(settings)))
+    plan = Plan(gather(settings.data, settings.captions, settings.training.seed), settings)
+    files = lora_files(settings, host.paths.loras, [e for e in range(1, plan.epochs + 1) if plan.saved(e)])
+    job = Job(run, plan, host, files, family, language, goes_on=True)
+    if not job.state.is_file():
+        raise BadSettings("state_missing", name=run.id)
+    for event in run.events():
+        _note(job, event)
+    return job
+
+
+def check_settings(settings: Settings) -> None:
+    """What settings alone tell. Raises ``BadSettings``."""
     check_name(settings.output.name)
+    optimizer = settings.optimizer
     if not settings.data.trigger.strip():
         raise BadSettings("trigger_empty", field="trigger")
-    if settings.optimizer.unet_lr == 0 and settings.optimizer.text_encoder_lr == 0:
+    if not any((optimizer.unet_lr, optimizer.text_encoder_lr, optimizer.text_encoder_lr2)):
         raise BadSettings("nothing_to_train", field="unet_lr")
-    choose(choose_device(settings.training.device), settings.training.mixed_precision)
-    family = family_of(host.checkpoint(_checkpoint_path(settings)))
-    items = scan(settings.data)
-    learnt, held_out = split(items, settings.data.validation_split, settings.training.seed)
-    files = _lora_files(settings, host)
-    run = Run.create(host.paths.runs, settings)
-    examples = placed([*learnt, *held_out], settings.data)
-    return Job(run, settings, host, examples, len(held_out), files, family, language)
+    device = choose_device(settings.training.device)
+    choose(device, settings.training.mixed_precision)
+    check_optimizer(optimizer, device)
+    network_of(settings.network, optimizer)
 
 
 def work(job: Job, commands: Commands) -> Iterator[Event]:
     """Train, compare and choose; yields what happens. The host is given back before the grid is drawn, and always at
     the end."""
-    device = choose_device(job.settings.training.device)
+    plan, dataset = job.plan, job.plan.dataset
     yield Started(
         name=job.settings.output.name,
-        images=len(job.examples),
-        held_out=job.held_out,
-        epochs=job.settings.training.epochs,
-        steps=job.steps,
-        device=device,
+        images=len(dataset.examples),
+        held_out=len(dataset.held_out),
+        epochs=plan.epochs,
+        steps=plan.steps,
+        device=choose_device(job.settings.training.device),
         checkpoint=job.host.checkpoint(_checkpoint_path(job.settings)).title,
     )
     for event in _teach(job, commands):
         _note(job, event)
         yield event
     job.stopped = commands.stopping_after_epoch
-    if job.saved and job.settings.grid.grid and not commands.stopping_now:
+    if job.comparison.epochs and job.settings.grid.grid and plan.team.first and not commands.stopping_now:
         yield from compare(job.comparison, commands)
     yield Finished(outcome="stopped" if job.stopped else "finished", report=_report_of(job))
 
 
 def _teach(job: Job, commands: Commands) -> Iterator[Event]:
-    settings = job.settings
+    settings, plan = job.settings, job.plan
     with ExitStack() as borrowed:
-        precision = choose(
-            borrowed.enter_context(job.host.exclusive(settings.training.device)), settings.training.mixed_precision
-        )
+        device = borrowed.enter_context(job.host.exclusive(settings.training.device))
+        precision = choose(device, settings.training.mixed_precision)
         yield Stage(stage="loading", total=1)
-        parts = adopt(job.host.checkpoint(_checkpoint_path(settings)), scratch=_shared_cache(job))
+        cache = job.host.paths.runs.parent / "cache"  # keyed by content, so all runs share it
+        parts = adopt(job.host.checkpoint(_checkpoint_path(settings)), cache, settings.loss)
         place(parts, precision)
         borrowed.enter_context(fast_maths(precision.device))
+        borrowed.enter_context(merged(parts, settings.network))
 
-        yield Stage(stage="caching", total=len(job.examples))
-        encoded = yield from encode(
-            job.examples,
-            Encoders(parts),
-            Cache(_shared_cache(job)),
-            commands,
-            texts=settings.optimizer.text_encoder_lr == 0,
-        )
+        examples = plan.dataset.examples
+        yield Stage(stage="caching", total=len(examples))
+        texts = [] if _learns_text(settings) else texts_of(plan.dataset, settings.captions, settings.training.seed)
+        encoders = Encoders(parts, settings.captions)
+        encoded = yield from encode(examples, encoders, Cache(cache), commands, texts=texts)
         if encoded is None:
             return
 
-        yield Stage(stage="training", total=job.steps)
-        learner = borrowed.enter_context(learning(parts, precision, settings, job.steps))
+        yield Stage(stage="training", total=plan.steps)
+        learner = borrowed.enter_context(learning(parts, precision, settings, plan.steps, plan.team))
+        if job.goes_on:
+            state = read_state(job.state)
+            if state["plan"] != plan.fingerprint:
+                raise BadSettings("state_data", name=job.run.id)
+            learner.resume(state)
         lesson = Lesson(
-            settings=settings,
-            examples=job.examples,
-            held_out=job.held_out,
+            plan=plan,
             encoded=encoded.to(precision.device),
             prompts=job.prompts,
             files=job.files,
             samples=job.run.folder / "samples",
+            state=job.state,
         )
         yield from train(learner, lesson, commands)
 
 
+def _learns_text(settings: Settings) -> bool:
+    return bool(settings.optimizer.text_encoder_lr or settings.optimizer.text_encoder_lr2)
+
+
 def _note(job: Job, event: Event) -> None:
-    if isinstance(event, Saved):
+    if isinstance(event, Saved) and not event.step:
         job.saved.append(EpochFile(event.epoch, Path(event.path)))
     if isinstance(event, Validated):
         job.curve.append(event)
@@ -161,28 +194,5 @@ def _checkpoint_path(settings: Settings) -> Path | None:
     return Path(settings.output.checkpoint) if settings.output.checkpoint else None
 
 
-def _shared_cache(job: Job) -> Path:
-    """Latents, embeddings and CLIP's vocabulary: keyed by content, so all runs share them."""
-    return job.host.paths.runs.parent / "cache"
-
-
 def _report_of(job: Job) -> str:
     return "report.html" if (job.run.folder / "report.html").is_file() else ""
-
-
-def _lora_files(settings: Settings, host: Host) -> dict[int, Path]:
-    """The numbered file of every epoch. Raises ``BadSettings`` when one is there already or the folder cannot be
-    written."""
-    folder = Path(settings.output.out) if settings.output.out else host.paths.loras
-    name = settings.output.name
-    taken = sorted(folder.glob(f"{glob.escape(name)}-[0-9]*.safetensors")) if folder.is_dir() else []
-    if taken:
-        raise BadSettings("name_taken", field="name", name=name, file=taken[0].name, folder=folder)
-    probe = folder / f"{name}.probe"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        raise BadSettings("out_unwritable", field="out", folder=folder, reason=error.strerror or error) from error
-    return {epoch: folder / f"{lora_name(name, epoch)}.safetensors" for epoch in range(1, settings.training.epochs + 1)}

@@ -6,45 +6,55 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lora_trainer.adapter.inject import eject
-from lora_trainer.adapter.kohya import load_lora
+from lora_trainer.adapter.layers import eject, layers_of, load_lora
 from lora_trainer.checkpoint.adopt import adopt
 from lora_trainer.checkpoint.encoders import Encoders
 from lora_trainer.checkpoint.precision import choose, place
 from lora_trainer.commands import Commands
 from lora_trainer.dataset.cache import Cache
-from lora_trainer.dataset.encoding import encode, placed
+from lora_trainer.dataset.encoding import encode
+from lora_trainer.dataset.examples import Dataset, placed, texts_of
 from lora_trainer.dataset.scan import scan
 from lora_trainer.events import Event, Stage, Validated
 from lora_trainer.host.protocol import Host
 from lora_trainer.picking.files import EpochFile
 from lora_trainer.run import all_runs
 from lora_trainer.settings import Settings
+from lora_trainer.training.exam import Exam
 from lora_trainer.training.learner import Model
-from lora_trainer.training.validation import mean_loss
 
 
 def measure(epochs: Sequence[EpochFile], settings: Settings, host: Host) -> Iterator[Event]:
     """Measure the base model (epoch 0) and every file on all images of the settings; none may have been learnt from."""
-    examples = placed(scan(settings.data), settings.data)
+    dataset = Dataset([], placed(scan(settings.data, settings.captions), settings.data))
     checkpoint = Path(settings.output.checkpoint) if settings.output.checkpoint else None
     with host.exclusive(settings.training.device) as device:
         precision = choose(device, settings.training.mixed_precision)
         cache = host.paths.runs.parent / "cache"
-        parts = adopt(host.checkpoint(checkpoint), scratch=cache)
+        parts = adopt(host.checkpoint(checkpoint), cache, settings.loss)
         place(parts, precision)
-        encoded = yield from encode(examples, Encoders(parts), Cache(cache), Commands())
+        texts = texts_of(dataset, settings.captions, settings.training.seed)
+        encoders = Encoders(parts, settings.captions)
+        encoded = yield from encode(dataset.examples, encoders, Cache(cache), Commands(), texts=texts)
         if encoded is None:
             return
         yield Stage(stage="picking", total=len(epochs) + 1)
-        model, numbers = Model(parts, precision), list(range(len(examples)))
-        for epoch in (None, *epochs):
-            if epoch is not None:
-                load_lora(parts, epoch.path)
-            loss = mean_loss(model, examples, encoded, numbers)
-            yield Validated(epoch=epoch.epoch if epoch else 0, held_out=loss, train=loss)
-        eject(parts.unet)
-        eject(parts.text_encoder)
+        model = Reading(parts, precision, settings.captions)
+        exam = Exam(model, encoded.to(precision.device), range(len(dataset.examples)))
+        yield Validated(epoch=0, held_out=exam.base(), train=exam.base())
+        for epoch in epochs:
+            load_lora(parts, epoch.path)
+            mark = exam.mark()
+            yield Validated(epoch=epoch.epoch, held_out=mark, train=mark)
+        eject(parts)
+
+
+class Reading(Model):
+    """A model with a finished LoRA in it, which may have changed how captions are read."""
+
+    @property
+    def reads_text(self) -> bool:
+        return any(layers_of(encoder.module) for encoder in self.parts.text_encoders)
 
 
 def recorded(epochs: Sequence[EpochFile], runs: Path) -> tuple[Validated, ...]:

@@ -80,7 +80,7 @@ class Status:
             self.validated.append((line["epoch"], line["held_out"], line["train"]))
         elif kind == "previewed":
             self.previews.append((line["epoch"], line["index"], line["prompt"], line["path"]))
-        elif kind == "saved":
+        elif kind == "saved" and not line.get("step"):
             self.files.append((line["epoch"], line["path"]))
         elif kind == "compared":
             self.sheet = line["sheet"]

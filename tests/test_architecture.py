@@ -33,6 +33,7 @@ LEVELS = {
     "training": 2,
     "picking": 2,
     "job": 3,
+    "outputs": 3,
     "comparison": 3,
     "compare_files": 3,
     "measure": 3,

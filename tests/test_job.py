@@ -76,7 +76,7 @@ def of(events: list[Event], kind: type[Any]) -> list[Any]:
 def test_the_main_job(make: Make, tmp_path: Path) -> None:
     job, events = run(make(), tmp_path / "home")
     assert [stage.stage for stage in of(events, Stage)] == ["loading", "caching", "training", "grid", "picking"]
-    assert len(of(events, Stepped)) == job.steps == 4  # four images learnt from, two in a batch, two epochs
+    assert len(of(events, Stepped)) == job.plan.steps == 4  # four images learnt from, two in a batch, two epochs
     assert [event.epoch for event in of(events, Validated)] == [0, 1, 2]
     assert len(of(events, Previewed)) == 2
     assert of(events, Finished) == [Finished(outcome="finished", report="report.html")]

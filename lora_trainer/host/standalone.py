@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from lora_trainer.adapter.inject import eject, weighted
-from lora_trainer.adapter.kohya import load_lora
+from lora_trainer.adapter.layers import eject, load_lora, weighted
 from lora_trainer.checkpoint.adopt import Parts, adopt
 from lora_trainer.checkpoint.files import open_checkpoint
 from lora_trainer.checkpoint.precision import choose, choose_device, place
@@ -84,8 +83,7 @@ class StandaloneHost:
 
     @staticmethod
     def _swap(parts: Parts, lora: Path | None) -> Path | None:
-        eject(parts.unet)
-        eject(parts.text_encoder)
+        eject(parts)
         if lora is not None:
             load_lora(parts, lora)
         return lora

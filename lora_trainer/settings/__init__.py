@@ -25,9 +25,26 @@ from lora_trainer.settings.results import GridSettings, OutputSettings, SampleSe
 from lora_trainer.settings.training import LossSettings, OptimizerSettings, TrainingSettings
 
 __all__ = [
-    *("MAX_SEED", "CaptionSettings", "DataSettings", "GridSettings", "Group", "LossSettings", "NetworkSettings"),
-    *("OptimizerSettings", "OutputSettings", "SampleSettings", "Settings", "TrainingSettings", "changed"),
-    *("check_value", "fields", "from_flat", "groups", "help_texts", "limited", "to_flat"),
+    "MAX_SEED",
+    "CaptionSettings",
+    "DataSettings",
+    "GridSettings",
+    "Group",
+    "LossSettings",
+    "NetworkSettings",
+    "OptimizerSettings",
+    "OutputSettings",
+    "SampleSettings",
+    "Settings",
+    "TrainingSettings",
+    "changed",
+    "check_value",
+    "fields",
+    "from_flat",
+    "groups",
+    "help_texts",
+    "limited",
+    "to_flat",
 ]
 
 

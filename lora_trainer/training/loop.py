@@ -5,117 +5,174 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
-from lora_trainer.adapter.inject import weighted
-from lora_trainer.adapter.kohya import PRECISIONS, state_of, write_lora
-from lora_trainer.adapter.metadata import run_metadata
+from lora_trainer.adapter.kohya import PRECISIONS, write_lora
+from lora_trainer.adapter.layers import state_of
+from lora_trainer.training.metadata import run_metadata
 from lora_trainer.checkpoint.sampling import Drawing, draw_picture
+from lora_trainer.checkpoint.text import Text
 from lora_trainer.commands import Commands
-from lora_trainer.dataset.encoding import EncodedSet, Example
-from lora_trainer.dataset.loader import epoch_batches
+from lora_trainer.dataset.encoded import EncodedSet
 from lora_trainer.events import Event, Previewed, Saved, Stepped, Validated
 from lora_trainer.settings import Settings
+from lora_trainer.training.exam import Exam
 from lora_trainer.training.learner import Learner
 from lora_trainer.training.objective import draw, losses
-from lora_trainer.training.validation import mean_loss
+from lora_trainer.training.plan import Batch, Plan, Step
+from lora_trainer.training.state import write_state
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """What is learnt from: examples with their latents and embeddings, the held-out ones last, and where results go."""
+    """What is learnt from, and where results go."""
 
-    settings: Settings
-    examples: list[Example]
-    held_out: int  # how many of the last examples
+    plan: Plan
     encoded: EncodedSet
     prompts: tuple[str, ...]
-    files: dict[int, Path]  # LoRA file of each epoch
+    files: dict[int, Path]  # LoRA file of each epoch that gets one
     samples: Path  # folder of the previews
+    state: Path  # file from which the training can go on
+    exams: dict[str, Exam] = field(default_factory=dict)
 
     @property
-    def learnt(self) -> int:
-        """How many of the first examples are learnt from."""
-        return len(self.examples) - self.held_out
+    def settings(self) -> Settings:
+        """The run's settings."""
+        return self.plan.settings
 
 
 def train(learner: Learner, lesson: Lesson, commands: Commands) -> Iterator[Event]:
     """Learn epoch by epoch; save, validate and preview after each. Ends early when commanded; finished epochs are
-    always saved."""
-    generator = torch.Generator().manual_seed(lesson.settings.training.seed)
-    step = 0
-    for epoch in lesson.files:
-        for batch in batches(lesson, epoch):
+    always saved. A learner that has taken steps already goes on after them."""
+    plan = lesson.plan
+    for epoch in range(learner.done // plan.steps_per_epoch + 1, plan.epochs + 1):
+        for step in plan.steps_of(epoch):
+            if step.number <= learner.done:
+                continue
             started = time.perf_counter()
-
-            moments = torch.stack([lesson.encoded.latents(i) for i in batch]).to(learner.precision.device)
-            drawn = draw(moments, learner.parts.noise.steps, lesson.settings.loss.noise_offset, generator)
-            loss = losses(learner.predict, drawn, context(learner, lesson, batch), learner.parts.noise).mean()
-            lr = learner.step(loss, step)
-
-            step += 1
+            with learner.studying(step.number):
+                loss, lr = learner.step(gather_gradients(learner, lesson, step))
             seconds = time.perf_counter() - started
-            yield Stepped(step=step, epoch=epoch, loss=float(loss.detach()), lr=lr, seconds=seconds)
-            if commands.stopping_now:
+
+            yield Stepped(step=step.number, epoch=epoch, loss=loss, lr=lr, seconds=seconds)
+            every = lesson.settings.output.save_every_n_steps
+            if every and step.number % every == 0 and learner.team.first:
+                yield save_step(learner, lesson, step)
+            if learner.team.agreed(commands.stopping_now):
+                keep_state(learner, lesson)
                 return
-        yield save(learner, lesson, epoch, step)
-        if epoch == 1:  # only now, so that the first step does not wait for it
-            with weighted(learner.parts, 0.0):
-                yield from validate(learner, lesson, epoch=0)
-        yield from validate(learner, lesson, epoch)
-        yield from preview(learner, lesson, epoch, commands)
-        if commands.stopping_after_epoch:
+        if learner.team.first:
+            yield from close_epoch(learner, lesson, epoch, commands)
+        if learner.team.agreed(commands.stopping_after_epoch):
             return
 
 
-def batches(lesson: Lesson, epoch: int) -> list[list[int]]:
-    """The epoch's batches of example numbers."""
-    learnt = lesson.examples[: lesson.learnt]
-    data = lesson.settings.data
-    repeats = [example.item.repeats for example in learnt]
-    return epoch_batches(
-        [example.bucket for example in learnt], repeats, data.batch_size, lesson.settings.training.seed, epoch
-    )
+def gather_gradients(learner: Learner, lesson: Lesson, step: Step) -> torch.Tensor:
+    """Backward through this process's batches; returns its part of the step's loss, the mean over all images."""
+    total = torch.zeros((), device=learner.precision.device)
+    for batch in step.batches:
+        if batch.shown:
+            loss = batch_losses(learner, lesson, batch).sum() / step.images
+            learner.learn(loss)
+            total += loss.detach()
+    return total
 
 
-def context(learner: Learner, lesson: Lesson, batch: list[int]) -> torch.Tensor:
-    """(B, 77, D) embeddings of the batch's captions: encoded anew where the text encoder learns, else cached ones."""
-    captions = [lesson.examples[i].item.caption for i in batch]
+def batch_losses(learner: Learner, lesson: Lesson, batch: Batch) -> torch.Tensor:
+    """(B,) losses of the images in a batch."""
+    encoded, settings, device = lesson.encoded, lesson.settings, learner.precision.device
+    seen = [(shown.example, shown.flipped) for shown in batch.shown]
+    moments = torch.stack([encoded.latents(*one) for one in seen])
+    sizes = torch.stack([encoded.sizes(*one) for one in seen])
+    drawn = draw(moments, batch.numbers, settings.training.seed, settings.loss, learner.parts.noise.steps)
+    prior = settings.loss.prior_loss_weight
+    factors = torch.tensor([prior if shown.is_reg else 1.0 for shown in batch.shown], device=device)
+    predict = learner.predict(text_of(learner, lesson, batch), sizes)
+    return losses(predict, drawn, learner.objective, mask_of(encoded, seen, drawn.latents), factors)
+
+
+def text_of(learner: Learner, lesson: Lesson, batch: Batch) -> Text:
+    """The batch's captions: encoded anew where a text encoder learns, else cached ones."""
+    captions = [shown.caption for shown in batch.shown]
     if learner.reads_text:
-        return learner.context(captions)
-    return torch.stack([lesson.encoded.text(caption) for caption in captions]).to(learner.precision.device)
+        return learner.text(captions)
+    return Text.stack([lesson.encoded.text(caption) for caption in captions])
 
 
-def save(learner: Learner, lesson: Lesson, epoch: int, step: int) -> Saved:
-    """Write the epoch's LoRA file."""
-    path = lesson.files[epoch]
-    items = [example.item for example in lesson.examples[: lesson.learnt]]
-    metadata = run_metadata(lesson.settings, learner.parts, items, path.stem)
-    tensors = state_of(learner.parts, PRECISIONS[lesson.settings.output.save_precision])
-    write_lora(path, tensors, {**metadata, "ss_epoch": str(epoch), "ss_steps": str(step)})
+def mask_of(encoded: EncodedSet, seen: list[tuple[int, bool]], latents: torch.Tensor) -> torch.Tensor | None:
+    """(B, 1, h, w) where each image is learnt; None when everywhere."""
+    masks = [encoded.mask(*one) for one in seen]
+    if all(mask is None for mask in masks):
+        return None
+    everywhere = latents.new_ones(1, *latents.shape[2:])
+    return torch.stack([everywhere if mask is None else mask for mask in masks])
+
+
+def close_epoch(learner: Learner, lesson: Lesson, epoch: int, commands: Commands) -> Iterator[Event]:
+    """Save the epoch, measure it and draw its previews."""
+    with learner.shown():
+        if epoch in lesson.files:
+            yield save(learner, lesson, epoch, lesson.files[epoch])
+    keep_state(learner, lesson)
+    forget_old_epochs(lesson, epoch)
+    with learner.shown():
+        yield from validate(learner, lesson, epoch)
+        yield from preview(learner, lesson, epoch, commands)
+
+
+def save(learner: Learner, lesson: Lesson, epoch: int, path: Path) -> Saved:
+    """Write a LoRA file of the weights as they are."""
+    settings = lesson.settings
+    metadata = run_metadata(lesson.plan, learner.parts, path.stem)
+    tensors = state_of(learner.parts, PRECISIONS[settings.output.save_precision])
+    write_lora(path, tensors, {**metadata, "ss_epoch": str(epoch), "ss_steps": str(learner.done)})
     return Saved(epoch=epoch, path=str(path))
 
 
+def save_step(learner: Learner, lesson: Lesson, step: Step) -> Saved:
+    """Write a file between the epochs, under kohya's name for it; it belongs to no epoch."""
+    folder, name = next(iter(lesson.files.values())).parent, lesson.settings.output.name
+    with learner.shown():
+        saved = save(learner, lesson, step.epoch, folder / f"{name}-step{step.number:08d}.safetensors")
+    return Saved(epoch=step.epoch, path=saved.path, step=step.number)
+
+
+def keep_state(learner: Learner, lesson: Lesson) -> None:
+    """Write all that is needed to go on from here."""
+    if lesson.settings.training.save_state and learner.team.first:
+        write_state(lesson.state, {**learner.state(), "plan": lesson.plan.fingerprint})
+
+
+def forget_old_epochs(lesson: Lesson, epoch: int) -> None:
+    """Delete the files of all but the last epochs, where the settings say so."""
+    kept = lesson.settings.output.save_last_n_epochs
+    past = [path for number, path in lesson.files.items() if number <= epoch]
+    for path in past[:-kept] if kept else []:
+        path.unlink(missing_ok=True)
+
+
 def validate(learner: Learner, lesson: Lesson, epoch: int) -> Iterator[Validated]:
-    """Loss on the held-out images and on as many others; nothing without held-out images."""
-    if not lesson.held_out:
+    """Loss on the held-out images and on as many training images; nothing without held-out images."""
+    learnt, held_out = lesson.plan.dataset.learnt, lesson.plan.dataset.held_out
+    if not held_out:
         return
-    held_out = list(range(lesson.learnt, len(lesson.examples)))
-    known = list(range(min(lesson.held_out, lesson.learnt)))
-    yield Validated(
-        epoch=epoch,
-        held_out=mean_loss(learner, lesson.examples, lesson.encoded, held_out),
-        train=mean_loss(learner, lesson.examples, lesson.encoded, known),
-    )
+    exams = lesson.exams
+    if not exams:  # only now, so that the first step does not wait for it
+        training = [number for number, example in enumerate(learnt) if not example.item.is_reg]
+        numbers = range(len(learnt), len(learnt) + len(held_out))
+        exams |= {"held_out": Exam(learner, lesson.encoded, numbers)}
+        exams |= {"train": Exam(learner, lesson.encoded, training[: len(held_out)])}
+    if epoch == 1:
+        yield Validated(epoch=0, **{name: exam.base() for name, exam in exams.items()})
+    yield Validated(epoch=epoch, **{name: exam.mark() for name, exam in exams.items()})
 
 
 def preview(learner: Learner, lesson: Lesson, epoch: int, commands: Commands) -> Iterator[Previewed]:
     """Draw the preview prompts with the LoRA as it is now, always from the same seed."""
-    samples = lesson.settings.samples
-    resolution = lesson.settings.data.resolution
+    samples, resolution = lesson.settings.samples, lesson.settings.data.resolution
     for index, prompt in enumerate(lesson.prompts):
         if commands.stopping_now:
             return
@@ -127,6 +184,7 @@ def preview(learner: Learner, lesson: Lesson, epoch: int, commands: Commands) ->
             cfg_scale=samples.cfg_scale,
             width=samples.sample_width or resolution,
             height=samples.sample_height or resolution,
+            clip_skip=lesson.settings.captions.clip_skip,
         )
         name = f"epoch-{epoch:06d}-{index}.png"
         draw_picture(learner.parts, drawing, learner.precision).save(lesson.samples / name)

@@ -36,10 +36,13 @@ class Team:
         for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(part.view_as(tensor))
 
-    def wait(self) -> None:
-        """Until every process is here."""
-        if self.size > 1:
-            PartialState().wait_for_everyone()
+    def agreed(self, wish: bool) -> bool:
+        """Whether any process has this wish; all of them learn of it at once."""
+        if self.size == 1:
+            return wish
+        wishes = torch.tensor([float(wish)], device=PartialState().device)
+        self.add_up([wishes])
+        return bool(wishes)
 
 
 def team_of(device: str) -> Team:

@@ -1,0 +1,32 @@
+"""Where a run's LoRA files go, and whether they can be written there."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+
+from lora_trainer.errors import BadSettings
+from lora_trainer.picking.files import lora_name
+from lora_trainer.settings import Settings
+
+
+def lora_files(settings: Settings, loras: Path, epochs: Sequence[int]) -> dict[int, Path]:
+    """The numbered file of each of these epochs, in the settings' folder or else in ``loras``."""
+    folder = Path(settings.output.out) if settings.output.out else loras
+    return {epoch: folder / f"{lora_name(settings.output.name, epoch)}.safetensors" for epoch in epochs}
+
+
+def check_free(settings: Settings, folder: Path) -> None:
+    """Raise ``BadSettings`` when ``folder`` holds files of that name already or cannot be written."""
+    name = settings.output.name
+    taken = sorted(folder.glob(f"{glob.escape(name)}-[0-9]*.safetensors")) if folder.is_dir() else []
+    if taken:
+        raise BadSettings("name_taken", field="name", name=name, file=taken[0].name, folder=folder)
+    probe = folder / f"{name}.probe"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise BadSettings("out_unwritable", field="out", folder=folder, reason=error.strerror or error) from error
