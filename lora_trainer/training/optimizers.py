@@ -201,7 +201,7 @@ def make_optimizer(
         rate, groups = None, [{**group, "lr": None} for group in groups]
     if found.__module__.startswith(("dadaptation.", "prodigyopt.")):
         # Their constructors print about these two, and read them from the groups only.
-        silent = {name: options.pop(name) for name in ("weight_decay", "decouple") if name in options}
+        silent: dict[str, Any] = {name: options.pop(name) for name in ("weight_decay", "decouple") if name in options}
         groups = [{**group, **silent} for group in groups]
     if (
         found is torch.optim.AdamW
