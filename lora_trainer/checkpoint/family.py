@@ -13,6 +13,7 @@ from lora_trainer.checkpoint.source import Checkpoint
 from lora_trainer.errors import BadCheckpoint
 
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
+EDM = ("edm_mean", "edm_vpred.")  # marks of models with another kind of noise (Playground 2.5, CosXL)
 FIRST_CONV = f"{UNET}input_blocks.0.0.weight"  # (width, channels in, 3, 3)
 
 
@@ -113,11 +114,15 @@ def _unsupported(tensors: Mapping[str, torch.Tensor]) -> str | None:
     first, second = (_has(tensors, reading.stage) for reading in SDXL.encoders)
     if first and not second:
         return "refiner"
+    if second and (not _has(tensors, f"{UNET}middle_block.1.transformer_blocks.") or _has(tensors, EDM)):
+        return "variant"
+    if not second and _has(tensors, f"{UNET}label_emb."):  # unCLIP: it is told a picture too
+        return "inpainting"
     texts = first or _has(tensors, f"{CLIP_L.stage}transformer.") or _has(tensors, f"{VIT_H.stage}model.")
     return None if texts and _has(tensors, VAE) else "incomplete"
 
 
-def _has(tensors: Mapping[str, torch.Tensor], prefix: str) -> bool:
+def _has(tensors: Mapping[str, torch.Tensor], prefix: str | tuple[str, ...]) -> bool:
     return any(name.startswith(prefix) for name in tensors)
 
 

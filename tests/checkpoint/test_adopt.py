@@ -138,6 +138,8 @@ def test_the_schedule_is_stable_diffusions(parts: Parts) -> None:
         ({"model.diffusion_model.joint_blocks.0.x.weight": (1,)}, "checkpoint_sd3"),
         ({"model.diffusion_model.input_blocks.0.0.weight": (32, 9, 3, 3)}, "checkpoint_inpainting"),
         ({"conditioner.embedders.0.model.x": (1,)}, "checkpoint_refiner"),
+        ({"model.diffusion_model.label_emb.0.0.weight": (1,)}, "checkpoint_inpainting"),
+        ({"conditioner.embedders.1.model.x": (1,), "edm_mean": (1,)}, "checkpoint_variant"),
     ],
 )
 def test_unsupported_kinds_are_named(
@@ -157,10 +159,12 @@ def test_unsupported_kinds_are_named(
         ("first_stage_model.", "checkpoint_incomplete"),
         ("cond_stage_model.", "checkpoint_incomplete"),
         ("conditioner.embedders.0.", "checkpoint_incomplete"),
+        ("conditioner.embedders.1.", "checkpoint_refiner"),
+        ("model.diffusion_model.middle_block.1.", "checkpoint_variant"),
     ],
 )
 def test_what_is_missing_is_said(folder: Path, tmp_path: Path, part: str, key: str) -> None:
-    family = "SDXL" if part.startswith("conditioner") else "SD1"
+    family = "SDXL" if part.startswith(("conditioner", "model.diffusion_model.middle")) else "SD1"
     whole = open_checkpoint(write_checkpoint(folder / family, family=family))
     tensors = {name: tensor for name, tensor in whole.tensors.items() if not name.startswith(part)}
     with pytest.raises(BadCheckpoint) as caught:
