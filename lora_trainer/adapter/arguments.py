@@ -146,7 +146,6 @@ def _flag(text: str) -> bool:
     return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "none": False}[text.lower()]
 
 
-
 def _algorithm(text: str) -> str:
     if text.lower() not in ALGORITHMS:
         raise BadSettings("network_algo", field="network_args", algo=text, choices=", ".join(ALGORITHMS))

@@ -77,7 +77,5 @@ def rate_factors(family: str, texts: tuple[str, str, str], threshold: float) -> 
 def of_all_blocks(family: str, name: str, listed: tuple[float, ...]) -> tuple[float, ...]:
     """``listed``, which has to be empty or as long as the family has blocks. Raises ``BadSettings``."""
     if listed and len(listed) != block_count(family):
-        raise BadSettings(
-            "network_blocks_count", field=name, name=name, count=len(listed), wanted=block_count(family)
-        )
+        raise BadSettings("network_blocks_count", field=name, name=name, count=len(listed), wanted=block_count(family))
     return listed

@@ -15,7 +15,6 @@ from collections.abc import Iterable, Mapping
 
 import torch
 
-
 Tensors = Mapping[str, torch.Tensor]
 # The tensors of each kind; the first are always there.
 KINDS = {
@@ -54,9 +53,7 @@ def delta(kind: str, factors: Tensors, weight: torch.Tensor, on_input: bool = Fa
     if kind == "lora":
         return _product(factors["lora_up"], factors["lora_down"], factors.get("lora_mid")).reshape(weight.shape)
     if kind == "loha":
-        first, second = (
-            _hadamard_half(factors, f"hada_w{half}", factors.get(f"hada_t{half}")) for half in (1, 2)
-        )
+        first, second = (_hadamard_half(factors, f"hada_w{half}", factors.get(f"hada_t{half}")) for half in (1, 2))
         return (first * second).reshape(weight.shape)
     if kind == "lokr":
         return _kronecker(factors).reshape(weight.shape)

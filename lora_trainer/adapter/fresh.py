@@ -64,9 +64,7 @@ def _loha(shape: tuple[int, ...], rank: int, core: bool, generator: torch.Genera
     return tensors
 
 
-def _lokr(
-    network: Network, shape: tuple[int, ...], rank: int, generator: torch.Generator
-) -> dict[str, torch.Tensor]:
+def _lokr(network: Network, shape: tuple[int, ...], rank: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
     """The weight as a Kronecker product of a small and a large part; a part too small for the rank stays whole."""
     outputs, inputs, *kernel = shape
     out_small, out_large = factorization(outputs, network.factor)

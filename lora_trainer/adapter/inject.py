@@ -135,4 +135,6 @@ def _check_ranks(
         rank = rank_of(kind, tensors) if kind else None
         if key not in planned or (rank is not None and rank != planned[key].rank):
             wanted = planned[key].rank if key in planned else 0
-            raise BadSettings("network_weights_rank", field="network_weights", key=key, rank=rank, wanted=wanted)
+            raise BadSettings(
+                "network_weights_rank", field="network_weights", layer=key, rank=rank or "?", wanted=wanted
+            )

@@ -57,7 +57,9 @@ class AdaptedLayer(torch.nn.Module, BaseTunerLayer):
         if kind is None:
             raise ValueError(f"no adapter is made of {sorted(tensors)}")
         device = next(self.base_layer.parameters()).device
-        held = {name: torch.nn.Parameter(tensor.to(device, torch.float32, copy=True)) for name, tensor in tensors.items()}
+        held = {
+            name: torch.nn.Parameter(tensor.to(device, torch.float32, copy=True)) for name, tensor in tensors.items()
+        }
         self.lora_factors[self.adapter_name] = torch.nn.ParameterDict(held)
         rank = rank_of(kind, held)
         self.kind, self.on_input = kind, on_input

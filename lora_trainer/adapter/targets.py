@@ -126,7 +126,9 @@ def _is_wanted(place: Place, network: Network, with_resnets: bool) -> bool:
     if network.algorithm == "ia3":
         return re.fullmatch(IA3_LAYERS, place.name) is not None
     if network.preset:
-        return place.area in PRESET_AREAS[network.preset] and not (place.is_convolution and network.preset == "full-lin")
+        return place.area in PRESET_AREAS[network.preset] and not (
+            place.is_convolution and network.preset == "full-lin"
+        )
     return place.area in (*TRANSFORMER, *TEXT) or (with_resnets and place.area == "resnet")
 
 
@@ -149,9 +151,7 @@ class _Ranks:
         """Rank and alpha; rank 0 leaves the place alone. An alpha of 0 means the rank."""
         network = self.network
         ranks, alphas = (self.conv_ranks, self.conv_alphas) if place.is_convolution else (self.ranks, self.alphas)
-        rank, alpha = (
-            (network.conv_rank, network.conv_alpha) if place.is_convolution else (network.rank, network.alpha)
-        )
+        rank, alpha = (network.conv_rank, network.conv_alpha) if place.is_convolution else (network.rank, network.alpha)
         if place.block is not None:
             rank = int(ranks[place.block]) if ranks else rank
             alpha = alphas[place.block] if alphas else alpha

@@ -17,7 +17,7 @@ from lora_trainer.settings import NetworkSettings, OptimizerSettings
 
 FAMILIES = {family.name: family for family in (SD1, SD2, SDXL)}
 TYPES = ("LoRA", "LoCon", "LoHa", "LoKr", "DoRA", "IA3")
-WIDTH, TEXT_WIDTH, TIMES = 32, 32, 8
+WIDTH, TEXT_WIDTH, TIMES = 16, 32, 8
 # All of what can learn, in the U-Net and every text encoder.
 RATES = OptimizerSettings(unet_lr=1e-3, text_encoder_lr=1e-4, text_encoder_lr2=1e-5)
 
@@ -44,13 +44,13 @@ def _unet_config(family: Family) -> dict[str, Any]:
     }
     if family is not SDXL:
         return config | {
-            "block_out_channels": (WIDTH, WIDTH, 2 * WIDTH, 2 * WIDTH),
+            "block_out_channels": (WIDTH, 2 * WIDTH, 3 * WIDTH, 3 * WIDTH),
             "use_linear_projection": family is SD2,
         }
     return config | {
         "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        "block_out_channels": (WIDTH, WIDTH, 2 * WIDTH),
+        "block_out_channels": (WIDTH, 2 * WIDTH, 3 * WIDTH),
         "transformer_layers_per_block": (1, 1, 2),
         "use_linear_projection": True,
         "addition_embed_type": "text_time",

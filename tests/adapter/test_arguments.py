@@ -29,7 +29,9 @@ def test_types_and_their_convolutions() -> None:
 
 
 def test_kohyas_arguments() -> None:
-    network = asked("conv_dim=4", "conv_alpha=1", "rank_dropout=0.1", "loraplus_unet_lr_ratio=4", loraplus_lr_ratio=16.0)
+    network = asked(
+        "conv_dim=4", "conv_alpha=1", "rank_dropout=0.1", "loraplus_unet_lr_ratio=4", loraplus_lr_ratio=16.0
+    )
     assert (network.conv_rank, network.conv_alpha, network.rank_dropout) == (4, 1.0, 0.1)
     assert (network.unet_loraplus, network.text_loraplus) == (4.0, 16.0)
 

@@ -66,7 +66,10 @@ def test_the_first_gradients_are_those_of_plain_torch(parts: Parts) -> None:
     unet_output(parts.unet).square().mean().backward()
     unet_output(reference).square().mean().backward()
     for name, layer in ours.items():
-        for mine, theirs in ((layer.factors["lora_up"], plain[name].up), (layer.factors["lora_down"], plain[name].down)):
+        for mine, theirs in (
+            (layer.factors["lora_up"], plain[name].up),
+            (layer.factors["lora_down"], plain[name].down),
+        ):
             assert mine.grad is not None and theirs.grad is not None
             torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-5, atol=1e-5 * float(theirs.grad.abs().max()))
     assert max(float(layer.factors["lora_up"].grad.abs().max()) for layer in ours.values()) > 0  # type: ignore[union-attr]
@@ -129,7 +132,7 @@ def test_rank_dropout_of_rebuilt_weights_leaves_out_outputs() -> None:
     torch.manual_seed(0)
     rows = layer.change(rank_dropout=0.25)[:, 0]
     assert float((rows == 0).float().mean()) == pytest.approx(0.25, abs=0.03)
-    assert set(rows.tolist()) == {0.0, pytest.approx(4 / 3)}
+    torch.testing.assert_close(rows[rows != 0], torch.full_like(rows[rows != 0], 4 / 3))
 
 
 @pytest.mark.parametrize("kind", TYPES)
