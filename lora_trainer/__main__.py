@@ -6,15 +6,23 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lora_trainer.commandline import parser, settings_of
-from lora_trainer.errors import UserError
+from lora_trainer.errors import BadSettings, UserError
 from lora_trainer.language import system_language, translate
-from lora_trainer.settings import Settings
+from lora_trainer.settings import Settings, changed
 from lora_trainer.settings_file import to_toml
+
+if TYPE_CHECKING:
+    from lora_trainer.host.worker import Worker
+    from lora_trainer.run import Run
+    from lora_trainer.training.processes import Team
+
+    Start = Callable[[Worker], Run]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,13 +31,11 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # consoles that cannot show a character
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells every CPU that it is no GPU
     options = parser().parse_args(arguments)
     language = options.language or system_language()
-    command = {"train": train, "grid": grid, "pick": pick, "import": show, "demo": demo, "serve": serve}[
-        options.command
-    ]
     try:
-        return command(options, language)
+        return COMMANDS[options.command](options, language)
     except UserError as error:
         print(error.text(language), file=sys.stderr)
         if options.json:
@@ -39,13 +45,31 @@ def main(arguments: list[str] | None = None) -> int:
 
 def train(options: argparse.Namespace, language: str) -> int:
     """Train, compare and choose."""
+    from lora_trainer.checkpoint.precision import choose_device
+    from lora_trainer.training.optimizer_advice import advice
+    from lora_trainer.training.processes import team_of
+
     settings = settings_of(options)
     if options.print_config:
         print(to_toml(settings), end="")
         return 0
     if options.export_kohya:
         return _export(settings, options, language)
-    return _run(settings, options, language)
+    for warning in advice(settings.optimizer):
+        print(warning.text(language), file=sys.stderr)
+    team = team_of(choose_device(settings.training.device))
+    if not team.first:
+        return _assist(settings, language, team)
+    return _run(lambda worker: worker.start(settings, language, team), options, language)
+
+
+def go_on(options: argparse.Namespace, language: str) -> int:
+    """Go on with a run."""
+    from lora_trainer.run import Run
+
+    if not (options.run / "run.json").is_file():
+        raise BadSettings("run_missing", folder=options.run)
+    return _run(lambda worker: worker.resume(Run(options.run.absolute()), language), options, language)
 
 
 def show(options: argparse.Namespace, language: str) -> int:
@@ -65,7 +89,11 @@ def demo(options: argparse.Namespace, language: str) -> int:
     from lora_trainer.demo import demo_settings, judge
 
     settings = settings_of(options, **demo_settings(options.character, options.home))
-    return _run(settings, options, language, judge=lambda folder: judge(folder, options.character))
+
+    def start(worker: Worker) -> Run:
+        return worker.start(settings, language)
+
+    return _run(start, options, language, judge=lambda folder: judge(folder, options.character))
 
 
 def grid(options: argparse.Namespace, language: str) -> int:
@@ -90,14 +118,26 @@ def serve(options: argparse.Namespace, language: str) -> int:
     return 0
 
 
-def _run(settings: Settings, options: argparse.Namespace, language: str, judge: Any = None) -> int:
+def _assist(settings: Settings, language: str, team: Team) -> int:
+    """Take part in a run of several processes, of which another one writes and speaks."""
+    from lora_trainer.host.standalone import StandaloneHost
+    from lora_trainer.host.worker import Worker
+
+    with tempfile.TemporaryDirectory() as scratch:
+        worker = Worker(StandaloneHost(Path(scratch)))
+        worker.start(changed(settings, out="", grid=False), language, team)
+        worker.wait()
+    return 0
+
+
+def _run(start: Start, options: argparse.Namespace, language: str, judge: Any = None) -> int:
     from lora_trainer.console import Console
     from lora_trainer.host.standalone import StandaloneHost
     from lora_trainer.host.worker import Worker
 
     console = Console(language)
     worker = Worker(StandaloneHost(options.home, on_event=console))
-    run = worker.start(settings, language)
+    run = start(worker)
     try:
         while not worker.wait(0.2):
             pass
@@ -167,6 +207,16 @@ def _print_results(results: dict[str, Any], options: argparse.Namespace, languag
     if options.json:
         print(json.dumps(results, ensure_ascii=False))
 
+
+COMMANDS: dict[str, Callable[[argparse.Namespace, str], int]] = {
+    "train": train,
+    "continue": go_on,
+    "grid": grid,
+    "pick": pick,
+    "import": show,
+    "demo": demo,
+    "serve": serve,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

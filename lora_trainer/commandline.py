@@ -46,6 +46,8 @@ def parser() -> argparse.ArgumentParser:
         help="write the settings as configs for kohya's sd-scripts and do nothing else",
     )
     _settings(train, tuple(fields()))
+    again = _command(commands, "continue", "go on with a run that was stopped or broken off")
+    again.add_argument("run", type=Path, help="folder of the run, under runs in the home folder")
     imported = _command(commands, "import", "show what a config of kohya's scripts, or a LoRA, says, as TOML")
     imported.add_argument(
         "file", type=Path, help="TOML of sd-scripts or SD-Trainer, dataset config, JSON of kohya_ss, or a LoRA file"

@@ -28,10 +28,13 @@ from lora_trainer.run import Run
 from lora_trainer.settings import Settings
 from lora_trainer.training.learner import learning
 from lora_trainer.training.loop import Lesson, train
-from lora_trainer.training.optimizers import check_optimizer
+from lora_trainer.training.optimizers import check_optimizer, is_schedule_free
 from lora_trainer.training.plan import Plan
 from lora_trainer.training.processes import Team
 from lora_trainer.training.state import read_state
+from lora_trainer.training.timesteps import timestep_range
+
+MOST_TIMESTEPS = 1000  # of any Stable Diffusion
 
 
 @dataclass
@@ -116,6 +119,9 @@ def check_settings(settings: Settings) -> None:
     device = choose_device(settings.training.device)
     choose(device, settings.training.mixed_precision)
     check_optimizer(optimizer, device)
+    if settings.training.ema_decay and is_schedule_free(optimizer):
+        raise BadSettings("ema_twice", field="ema_decay", name=optimizer.optimizer_type)
+    timestep_range(settings.loss, MOST_TIMESTEPS)
     network_of(settings.network, optimizer)
 
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 import logging
 import threading
 import traceback
+from collections.abc import Callable
 
 from lora_trainer.commands import Commands
 from lora_trainer.errors import Busy, UserError
 from lora_trainer.events import Event, Failed
 from lora_trainer.host.protocol import Host
-from lora_trainer.job import Job, prepare, work
+from lora_trainer.job import Job, prepare, reopen, work
 from lora_trainer.language import English, translate
 from lora_trainer.run import Run
 from lora_trainer.settings import Settings
+from lora_trainer.training.processes import Team
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +44,20 @@ class Worker:
         """The run that is going on, or the last one of this session."""
         return self._job.run if self._job else None
 
-    def start(self, settings: Settings, language: str = English) -> Run:
+    def start(self, settings: Settings, language: str = English, team: Team | None = None) -> Run:
         """Check all that can be checked, then begin. Raises ``Busy`` while a run goes on, and any other ``UserError``
         at once."""
+        return self._begin(lambda: prepare(settings, self.host, language, team))
+
+    def resume(self, run: Run, language: str = English) -> Run:
+        """Go on with a run that was stopped or broken off. Raises as ``start``."""
+        return self._begin(lambda: reopen(run, self.host, language))
+
+    def _begin(self, make: Callable[[], Job]) -> Run:
         with self._lock:
             if self.busy and self._job:
                 raise Busy("busy", name=self._job.settings.output.name)
-            job = prepare(settings, self.host, language)
+            job = make()
             self._job, self.commands = job, Commands()
             self._thread = threading.Thread(
                 target=self._work, args=(job, self.commands), name="lora_trainer", daemon=True

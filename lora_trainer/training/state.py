@@ -35,7 +35,8 @@ def read_state(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="pt") as file:
             tree = json.loads((file.metadata() or {})[TREE])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dictionary)
+            # Cloned: the file's tensors begin anywhere, and arithmetic on such ones rounds differently.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118  (not a dictionary)
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise BadSettings("state_unreadable", name=path.name, reason=error) from error
     state: dict[str, Any] = _unpacked(tree, tensors)
