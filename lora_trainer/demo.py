@@ -31,7 +31,7 @@ DIFFERENCES: dict[str, Any] = {
     "noise_offset": 0.1,  # as the base was trained with
 }
 # Two prompts that no caption of the sets equals: one plain, one with a hat that must stay on its head.
-PROMPTS = ("cyan background, large, in the middle", "blue background, small, on the left, green hat")
+PROMPTS = ("cyan background, large, in the middle", "yellow background, large, on the right, green hat")
 
 
 def demo_settings(character: str, home: Path) -> dict[str, Any]:

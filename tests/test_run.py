@@ -10,7 +10,7 @@ from lora_trainer.events import Finished, Stepped
 from lora_trainer.run import Run
 from lora_trainer.status import status_of
 
-DAMAGE = {"text": b"{\"kind\": \"ste\n", "zeros": b"\0\0\0\0\n", "not UTF-8": b"\xff\xfe{}\n", "a list": b"[1, 2]\n"}
+DAMAGE = {"text": b'{"kind": "ste\n', "zeros": b"\0\0\0\0\n", "not UTF-8": b"\xff\xfe{}\n", "a list": b"[1, 2]\n"}
 
 
 def a_step(number: int) -> Stepped:

@@ -26,6 +26,7 @@ STYLE = """<style>
 .lt-curve .chosen{stroke:currentColor;stroke-width:1.5;stroke-dasharray:2 3}
 </style>"""
 
+
 @dataclass(frozen=True)
 class Axes:
     """Steps run to the right from 0, losses upwards; both are mapped into the frame."""

@@ -8,8 +8,8 @@ from pathlib import PurePath
 from typing import Any
 
 from lora_trainer.language import translate
-from lora_trainer.status import Status
 from lora_trainer.picking.lines import Point
+from lora_trainer.status import Status
 from lora_trainer.ui.series import loss_series
 from lora_trainer.ui.watch import View
 

@@ -115,7 +115,7 @@ def test_pictures_have_words_and_tables_have_headers(data: ReportData) -> None:
 def test_it_says_what_was_chosen_and_how_to_use_it(data: ReportData) -> None:
     text = Page(report_html(data)).text
     assert "<lora:hero-000004:1>, hero" in text
-    assert "Averaged with its neighbours, held-out loss is lowest at epoch 4: 0.083 there, 21 % below the base model's." in text
+    assert "held-out loss is lowest at epoch 4: 0.083 there, 21 % below the base model's." in text
     assert "Runner-up: epoch 3, weight 0.8." in text
     assert "let the pictures decide" not in text
     assert "training: 60 min" in text and "images: 24" in text and "12.3\u00a0MB" in text

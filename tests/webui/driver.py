@@ -19,6 +19,7 @@ from typing import Any
 
 from PIL import Image
 
+from lora_trainer.demo import PROMPTS
 from worlds.sprites.concepts import SETS, TRIGGERS
 from worlds.sprites.install import HERE, install
 
@@ -58,7 +59,10 @@ RUN: dict[str, Any] = {
     "grid_weights": [0.6, 1.0],
 }
 # One that learns something, for the screenshots.
-SHOWN: dict[str, Any] = {**RUN, "epochs": 3, "repeats": 6, "noise_offset": 0.1, "sample_steps": 12, "cfg_scale": 5}
+SHOWN: dict[str, Any] = {
+    **{**RUN, "epochs": 4, "repeats": 8, "noise_offset": 0.1, "sample_steps": 20, "cfg_scale": 5},
+    "sample_prompts": [f"{TRIGGERS['ghost']}, {prompt}" for prompt in PROMPTS],
+}
 
 
 @dataclass

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.webui, pytest.mark.slow]
 
-NAME = f"shown{int(time.time()) % 1_000_000}"
+NAME = f"ghost{int(time.time()) % 1_000_000}"
 SHARED = """
 import gc
 from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -40,7 +40,8 @@ with host.exclusive():
     with torch.no_grad():
         ours = parts.unet(x, times, encoder_hidden_states=context).sample
         theirs = live.model.diffusion_model(x, times, context=context)
-    out = float((ours - theirs).abs().max())
+        pictures = parts.vae.decode(x[:1] / parts.scale_factor).sample - live.decode_first_stage(x[:1])
+    out = {"unet": float((ours - theirs).abs().max()), "vae": float(pictures.abs().max())}
     del parts
 """
 RAISE = """
@@ -55,7 +56,8 @@ loop.losses = losses
 
 def fill(page: Page, name: str, value: Any) -> None:
     """Enter a setting in the form."""
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    between = ", " if name == "grid_weights" else "\n"
+    text = between.join(map(str, value)) if isinstance(value, list) else str(value)
     box = page.locator(f"#lora_trainer_{name}").locator("textarea, input").first
     box.fill(text)
     box.press("Tab")
@@ -114,8 +116,9 @@ def trained(webui: WebUI, page: Page, plain: bytes) -> dict[str, Any]:
 
 @pytest.mark.usefixtures("shoot")
 def test_the_tab_trains_on_the_loaded_checkpoint(webui: WebUI, trained: dict[str, Any], page: Page) -> None:
+    fill(page, "images", "D:\\pictures\\ghost")  # of the screenshot, which shows no folder of this computer
     assert trained["state"] == "finished", trained["message"]
-    assert [file["epoch"] for file in trained["files"]] == [1, 2, 3]
+    assert [file["epoch"] for file in trained["files"]] == [1, 2, 3, 4]
     assert trained["chosen"]["reasons"] and trained["sheet"]
     title = webui.call("/sdapi/v1/options")["sd_model_checkpoint"]
     assert title in page.inner_text("#lora_trainer_checkpoint")
@@ -158,7 +161,7 @@ def test_the_grid_is_sent_and_drawn(webui: WebUI, trained: dict[str, Any], page:
     )
     page.wait_for_timeout(1000)
     assert page.locator("#script_list input").first.input_value() == "X/Y/Z plot"
-    assert page.input_value(values.format("x")) == "NUM,000001,000002,000003"
+    assert page.input_value(values.format("x")) == "NUM,000001,000002,000003,000004"
     assert page.input_value(values.format("y")) == "STRENGTH,0.6,1"
     assert page.locator("#txt2img_override_settings .token").count() == 0
     page.locator("#txt2img_extra_tabs > .tab-nav button:has-text('Generation')").click()
@@ -171,7 +174,9 @@ def test_the_grid_is_sent_and_drawn(webui: WebUI, trained: dict[str, Any], page:
 
 
 def test_no_second_copy_is_loaded(inside: WebUI, plain: bytes) -> None:
-    assert inside.probe(EQUAL) <= 1e-4
+    differences = inside.probe(EQUAL)
+    print(differences)
+    assert max(differences.values()) <= 1e-4
     inside.start_run(f"{NAME}copy", epochs=1, repeats=20, grid=False)
     inside.wait_for(lambda status: status["stage"] == "training" and status["step"] >= 1)
     found = inside.probe(SHARED)
