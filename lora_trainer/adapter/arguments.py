@@ -176,16 +176,17 @@ def _share(text: str) -> float:
     return number
 
 
-ARGUMENTS: dict[str, Callable[[str], Any]] = {
-    "algo": _algorithm,
-    "preset": _preset,
-    "conv_dim": _count,
-    "factor": int,
-    **dict.fromkeys(("conv_alpha", "block_lr_zero_threshold"), _amount),
-    **dict.fromkeys(("loraplus_lr_ratio", "loraplus_unet_lr_ratio", "loraplus_text_encoder_lr_ratio"), _amount),
-    **dict.fromkeys(("dropout", "rank_dropout", "module_dropout"), _share),
-    **dict.fromkeys(("use_tucker", "use_cp", "use_conv_cp", "rs_lora", "train_norm"), _flag),
-    **dict.fromkeys(("decompose_both", "full_matrix", "unbalanced_factorization", "dora_wd", "wd_on_output"), _flag),
-    **dict.fromkeys(("down_lr_weight", "mid_lr_weight", "up_lr_weight"), str),
-    **dict.fromkeys(("block_dims", "block_alphas", "conv_block_dims", "conv_block_alphas"), str),
-}
+NAMES: tuple[tuple[Callable[[str], Any], str], ...] = (
+    (_algorithm, "algo"),
+    (_preset, "preset"),
+    (int, "factor"),
+    (_count, "conv_dim"),
+    (_amount, "conv_alpha block_lr_zero_threshold"),
+    (_amount, "loraplus_lr_ratio loraplus_unet_lr_ratio loraplus_text_encoder_lr_ratio"),
+    (_share, "dropout rank_dropout module_dropout"),
+    (_flag, "use_tucker use_cp use_conv_cp rs_lora train_norm dora_wd wd_on_output"),
+    (_flag, "decompose_both full_matrix unbalanced_factorization"),
+    (str, "down_lr_weight mid_lr_weight up_lr_weight"),
+    (str, "block_dims block_alphas conv_block_dims conv_block_alphas"),
+)
+ARGUMENTS = {name: kind for kind, names in NAMES for name in names.split()}

@@ -27,7 +27,8 @@ def put(wanted: Sequence[Place]) -> dict[str, AdaptedLayer]:
         config._register_custom_module(dict.fromkeys(kinds, AdaptedLayer))
         inject_adapter_in_model(config, root, adapter_name=ADAPTER)
         del root.peft_config  # peft's own record, which would outlive the layers
-    return {place.key: place.root.get_submodule(place.name) for place in wanted}
+    layers = {place.key: place.root.get_submodule(place.name) for place in wanted}
+    return {key: layer for key, layer in layers.items() if isinstance(layer, AdaptedLayer)}
 
 
 def layers_of(module: torch.nn.Module) -> dict[str, AdaptedLayer]:
