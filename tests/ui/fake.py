@@ -69,6 +69,7 @@ class FakeWorker:
         self.languages: list[str] = []
         self.pause_s = 0.0  # after every event
         self.fail_at = self.hold_at = 0  # the step at which it fails, or waits to be told to go on or to stop
+        self.lingers = False  # once told to stop, until this is false
         self._thread: threading.Thread | None = None
 
     @property
@@ -96,6 +97,8 @@ class FakeWorker:
             run.append(event)
             held = isinstance(event, Stepped) and event.step == self.hold_at
             while held and self.hold_at and not self.commands.stopping_now:
+                time.sleep(0.02)
+            while self.lingers and self.commands.stopping_now:
                 time.sleep(0.02)
             if self.commands.stopping_now:
                 run.append(Finished(outcome="stopped"))

@@ -57,7 +57,7 @@ def test_the_current_run_is_the_newest_until_one_is_started(worker: FakeWorker, 
 
 
 def test_stopping_is_told(worker: FakeWorker, settings: Settings) -> None:
-    worker.hold_at = 5
+    worker.hold_at, worker.lingers = 5, True
     watch, run = Watch(worker), worker.start(settings)
     with watch.view(run) as view:
         assert (view.ours, view.stopping) == (True, "")
@@ -67,6 +67,7 @@ def test_stopping_is_told(worker: FakeWorker, settings: Settings) -> None:
     worker.commands.stop_now()
     with watch.view(run) as view:
         assert view.stopping == "now"
+    worker.lingers = False
     worker.wait()
 
 
