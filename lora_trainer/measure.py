@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lora_trainer.adapter.layers import eject, layers_of, load_lora
+from lora_trainer.adapter.layers import eject, load_lora
 from lora_trainer.checkpoint.adopt import adopt
 from lora_trainer.checkpoint.encoders import Encoders
 from lora_trainer.checkpoint.precision import choose, place
@@ -39,7 +39,7 @@ def measure(epochs: Sequence[EpochFile], settings: Settings, host: Host) -> Iter
         if encoded is None:
             return
         yield Stage(stage="picking", total=len(epochs) + 1)
-        model = Reading(parts, precision, settings.captions)
+        model = Model(parts, precision, settings.captions)
         exam = Exam(model, encoded.to(precision.device), range(len(dataset.examples)))
         yield Validated(epoch=0, held_out=exam.base(), train=exam.base())
         for epoch in epochs:
@@ -47,14 +47,6 @@ def measure(epochs: Sequence[EpochFile], settings: Settings, host: Host) -> Iter
             mark = exam.mark()
             yield Validated(epoch=epoch.epoch, held_out=mark, train=mark)
         eject(parts)
-
-
-class Reading(Model):
-    """A model with a finished LoRA in it, which may have changed how captions are read."""
-
-    @property
-    def reads_text(self) -> bool:
-        return any(layers_of(encoder.module) for encoder in self.parts.text_encoders)
 
 
 def recorded(epochs: Sequence[EpochFile], runs: Path) -> tuple[Validated, ...]:

@@ -22,6 +22,7 @@ LEVELS = {
     "commands": 0,
     "disk": 0,
     "language": 0,
+    "stacks": 0,
     "checkpoint": 1,
     "dataset": 1,
     "tagging": 1,
@@ -104,7 +105,9 @@ def wrong_imports(tree: ast.AST, path: str) -> Iterator[str]:
     trains_a_world = "/training/" in path or any(is_main_guard(node) for node in ast.iter_child_nodes(tree))
     for line, name in imports(tree, path):
         top, where = name.split(".")[0], f"{path}:{line} imports {name}"
-        if path in ("launch.py", "install.py") and top not in sys.stdlib_module_names:
+        starts = path in ("launch.py", "install.py") or path.startswith("lora_trainer/stacks/")
+        bare = path != "install.py" and name.startswith("lora_trainer.stacks.")
+        if starts and top not in sys.stdlib_module_names and not bare:
             yield f"{where}, but runs before anything is installed"
         if top in HOST_ONLY and not path.startswith("lora_trainer/host/"):
             yield f"{where}, which only lora_trainer/host may"

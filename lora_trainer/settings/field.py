@@ -17,13 +17,16 @@ def limited(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[Any, ...] = (),
-    suggestions: tuple[str, ...] = (),
     basic: bool = False,
 ) -> Any:
-    """A field with limits (both inclusive), choices, or ``suggestions`` beside which other values are taken;
-    ``basic`` fields are shown unfolded."""
-    metadata = {"low": low, "high": high, "choices": choices, "suggestions": suggestions, "basic": basic}
+    """A field with limits (both inclusive) or choices; ``basic`` fields are shown unfolded."""
+    metadata = {"low": low, "high": high, "choices": choices, "basic": basic}
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def suggested(default: str, suggestions: tuple[str, ...]) -> Any:
+    """A field with ``suggestions``, beside which other values are taken."""
+    return dataclasses.field(default=default, metadata={"suggestions": suggestions})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

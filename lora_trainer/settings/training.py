@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lora_trainer.settings.field import MAX_SEED, Group, limited
+from lora_trainer.settings.field import MAX_SEED, Group, limited, suggested
 
 OPTIMIZERS = (
     *("AdamW", "AdamW8bit", "PagedAdamW8bit", "Lion", "Lion8bit", "PagedLion8bit", "SGDNesterov", "SGDNesterov8bit"),
@@ -51,7 +51,7 @@ class OptimizerSettings(Group):
     """Learning rate of the text encoder, about a tenth of the U-Net's; 0 leaves it alone."""
     text_encoder_lr2: float = limited(0.0, low=0.0, high=10.0)
     """Learning rate of SDXL's second, larger text encoder; 0 leaves it alone."""
-    optimizer_type: str = limited("AdamW", suggestions=OPTIMIZERS)
+    optimizer_type: str = suggested("AdamW", OPTIMIZERS)
     """What turns gradients into steps; any `module.Class` may be named too."""
     optimizer_args: tuple[str, ...] = ()
     """Further arguments of the optimizer, such as `betas=(0.9, 0.99)`."""

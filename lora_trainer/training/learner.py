@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from lora_trainer.adapter.inject import inject
+from lora_trainer.adapter.layers import layers_of
 from lora_trainer.checkpoint.adopt import Parts
 from lora_trainer.checkpoint.precision import Precision
 from lora_trainer.checkpoint.text import Text, encode_text
@@ -31,8 +32,8 @@ class Model:
 
     @property
     def reads_text(self) -> bool:
-        """Whether captions must be encoded anew, since a text encoder has an adapter that is not the cache's."""
-        return False
+        """Whether a text encoder has an adapter in it, so that captions must be encoded anew."""
+        return any(layers_of(encoder.module) for encoder in self.parts.text_encoders)
 
     def text(self, captions: Sequence[str]) -> Text:
         """The captions as a batch, with gradients where a text encoder learns."""
@@ -74,10 +75,6 @@ class Learner(Model):
             parts.unet.enable_gradient_checkpointing()
             for encoder in parts.text_encoders:
                 encoder.module.gradient_checkpointing_enable()
-
-    @property
-    def reads_text(self) -> bool:
-        return any(self.adapter.trains(number + 1) for number in range(len(self.parts.text_encoders)))
 
     @contextmanager
     def studying(self, step: int) -> Iterator[None]:
@@ -158,7 +155,10 @@ class Learner(Model):
         ours = [parameter.shape for parameter in self.parameters]
         if [w.shape for w in weights] != ours or len(shadows) != len(self.average.shadows):
             raise BadSettings("state_foreign")
-        for mine, kept in (*zip(self.parameters, weights, strict=True), *zip(self.average.shadows, shadows, strict=True)):
+        for mine, kept in (
+            *zip(self.parameters, weights, strict=True),
+            *zip(self.average.shadows, shadows, strict=True),
+        ):
             mine.copy_(kept)
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
@@ -179,5 +179,3 @@ def learning(
         yield learner
     finally:
         learner.close()
-
-

@@ -56,7 +56,14 @@ def _of_network(settings: Settings, network: Network) -> dict[str, Any]:
     args |= {name: value for name, _, value in (text.partition("=") for text in given.network_args)}
     for name in ("down_lr_weight", "mid_lr_weight", "up_lr_weight"):
         args |= {name: getattr(given, name)} if getattr(given, name) else {}
-    for name in ("block_dims", "block_alphas", "conv_block_dims", "conv_block_alphas", "rank_dropout", "module_dropout"):
+    for name in (
+        "block_dims",
+        "block_alphas",
+        "conv_block_dims",
+        "conv_block_alphas",
+        "rank_dropout",
+        "module_dropout",
+    ):
         args |= {name: getattr(given, name)} if getattr(given, name) else {}
     return {
         "ss_network_module": "networks.lora" if own else "lycoris.kohya",

@@ -17,7 +17,9 @@ def test_it_follows_the_formula_with_its_warm_up() -> None:
             for parameter in layer.parameters():
                 parameter += torch.randn_like(parameter)
         average.update()
-        expected = [decay * mean + (1 - decay) * p.detach() for mean, p in zip(expected, layer.parameters(), strict=True)]
+        expected = [
+            decay * mean + (1 - decay) * p.detach() for mean, p in zip(expected, layer.parameters(), strict=True)
+        ]
     for shadow, mean in zip(average.shadows, expected, strict=True):
         torch.testing.assert_close(shadow, mean)
 
