@@ -29,6 +29,7 @@ DIFFERENCES: dict[str, Any] = {
     "sample_steps": 20,
     "cfg_scale": 5.0,
     "noise_offset": 0.1,  # as the base was trained with
+    "debiased_estimation_loss": True,  # as well: what the prompt alone decides, in deep noise, has to count
 }
 # Two prompts that no caption of the sets equals: one plain, one with a hat that must stay on its head.
 PROMPTS = ("cyan background, large, in the middle", "yellow background, large, on the right, green hat")

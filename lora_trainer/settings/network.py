@@ -32,7 +32,7 @@ class NetworkSettings(Group):
     module_dropout: float = limited(0.0, low=0.0, high=0.99)
     """How often a whole layer's LoRA is left out in a step."""
     rank_stabilized: bool = False
-    """Scale by alpha / √rank instead of alpha / rank, so that high ranks learn as much (rsLoRA)."""
+    """Scale by alpha over the root of the rank instead of the rank, so that high ranks learn as much (rsLoRA)."""
     scale_weight_norms: float = limited(0.0, low=0.0, high=100.0)
     """Shrink a layer's change back to this norm whenever it grows beyond; 1 is a start, 0 means no limit."""
     down_lr_weight: str = ""

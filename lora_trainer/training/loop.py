@@ -12,7 +12,6 @@ import torch
 
 from lora_trainer.adapter.kohya import PRECISIONS, write_lora
 from lora_trainer.adapter.layers import state_of
-from lora_trainer.training.metadata import run_metadata
 from lora_trainer.checkpoint.sampling import Drawing, draw_picture
 from lora_trainer.checkpoint.text import Text
 from lora_trainer.commands import Commands
@@ -21,6 +20,7 @@ from lora_trainer.events import Event, Previewed, Saved, Stepped, Validated
 from lora_trainer.settings import Settings
 from lora_trainer.training.exam import Exam
 from lora_trainer.training.learner import Learner
+from lora_trainer.training.metadata import run_metadata
 from lora_trainer.training.objective import draw, losses
 from lora_trainer.training.plan import Batch, Plan, Step
 from lora_trainer.training.state import write_state

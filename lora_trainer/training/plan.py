@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from lora_trainer.dataset.examples import Dataset
 from lora_trainer.dataset.loader import Shown, epoch_batches, share, steps_per_epoch
@@ -38,7 +38,7 @@ class Plan:
 
     dataset: Dataset
     settings: Settings
-    team: Team = Team()
+    team: Team = field(default_factory=Team)
 
     @property
     def epochs(self) -> int:

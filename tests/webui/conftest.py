@@ -25,6 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--webui", help="folder of a WebUI to start, or address of one that runs with --api")
     parser.addoption("--webui-python", default=sys.executable, help="the Python that starts it")
     parser.addoption("--webui-args", default="--use-cpu all --no-half", help="its arguments")
+    parser.addoption("--webui-checkpoint", type=Path, help="a checkpoint to use in place of Sprites, its yaml beside it")
     parser.addoption("--webui-without", default="", help="packages that it must not find: diffusers,peft")
     parser.addoption("--shots", type=Path, help="folder for screenshots")
 
@@ -39,7 +40,7 @@ def webui(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         yield WebUI(wanted.rstrip("/"))
         return
     data, folder = tmp_path_factory.mktemp("webui"), Path(wanted).resolve()
-    furnish(data, folder)
+    furnish(data, folder, request.config.getoption("--webui-checkpoint"))
     options = [request.config.getoption(f"--webui-{name}") for name in ("python", "args", "without")]
     started, process = launch(Start(folder, *options), data)
     yield started

@@ -119,13 +119,17 @@ class WebUI:
         return [json.loads(line) for line in lines.splitlines()]
 
 
-def furnish(data: Path, webui: Path) -> None:
-    """Make a data folder: our extension and the probe, settings, the Sprites checkpoint (else what ``webui`` has)."""
+def furnish(data: Path, webui: Path, checkpoint: Path | None = None) -> None:
+    """Make a data folder: our extension and the probe, settings, ``checkpoint`` or Sprites (else what ``webui`` has)."""
     for folder in ("models/Stable-diffusion", "models/Lora", "extensions"):
         (data / folder).mkdir(parents=True)
     (data / "config.json").write_text(json.dumps(SETTINGS), encoding="utf-8")
     link(ROOT, data / "extensions" / "lora-trainer")
     link(Path(__file__).with_name("probe"), data / "extensions" / "lora-trainer-probe")
+    if checkpoint:
+        for file in (checkpoint, checkpoint.with_suffix(".yaml")):
+            shutil.copyfile(file, data / "models" / "Stable-diffusion" / file.name)
+        return
     if (HERE / "sprites.safetensors").is_file():
         install(data)
         return

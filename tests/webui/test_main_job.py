@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -43,6 +45,23 @@ with host.exclusive():
         pictures = parts.vae.decode(x[:1] / parts.scale_factor).sample - live.decode_first_stage(x[:1])
     out = {"unet": float((ours - theirs).abs().max()), "vae": float(pictures.abs().max())}
     del parts
+"""
+# Our own modules draw what txt2img draws with the LoRA in the prompt.
+OURS = """
+import base64
+from pathlib import Path
+from lora_trainer.adapter.layers import eject, load_lora
+from lora_trainer.checkpoint.adopt import adopt
+from lora_trainer.checkpoint.precision import choose, place
+from lora_trainer.checkpoint.sampling import Drawing, draw_picture
+with host.exclusive() as device:
+    parts, precision = adopt(host.checkpoint(), host.paths.runs.parent / "cache"), choose(device, "fp32")
+    place(parts, precision)
+    load_lora(parts, Path(host.paths.loras) / FILE)
+    picture = draw_picture(parts, Drawing(**DRAWING), precision)
+    eject(parts)
+    del parts
+out = base64.b64encode(picture.convert("RGB").tobytes()).decode()
 """
 RAISE = """
 from lora_trainer.training import loop
@@ -185,6 +204,21 @@ def test_no_second_copy_is_loaded(inside: WebUI, plain: bytes) -> None:
     assert found["count"] > 500 and found["shared"] >= 0.95 * found["count"]
     assert inside.finished()["state"] == "stopped"
     assert inside.picture() == plain, "after a run stopped half-way"
+
+
+def test_the_lora_gives_the_picture_that_our_own_modules_give(inside: WebUI) -> None:
+    name, prompt = f"{NAME}equal", "red cat, blue background"
+    inside.start_run(name, epochs=1, repeats=2, grid=False, text_encoder_lr=1e-3)
+    assert inside.finished()["state"] == "finished"
+    drawing = {"prompt": prompt, "seed": 1, "steps": 6, "cfg_scale": 5.0, "width": 128, "height": 128}
+    code = f"FILE, DRAWING = {f'{name}-000001.safetensors'!r}, {drawing!r}\n" + OURS
+    ours = np.frombuffer(base64.b64decode(inside.probe(code)), np.uint8).astype(int)
+    theirs, plain = (
+        np.frombuffer(inside.picture(text), np.uint8).astype(int)
+        for text in (f"{prompt}<lora:{name}-000001:1>", prompt)
+    )
+    print(f"mean difference {abs(ours - theirs).mean():.3f} of 255, to the picture without {abs(ours - plain).mean():.1f}")
+    assert abs(ours - theirs).mean() <= 2 < abs(ours - plain).mean()
 
 
 def test_pictures_are_the_same_bytes_after_a_run(webui: WebUI, trained: dict[str, Any], plain: bytes) -> None:
