@@ -7,10 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from safetensors import safe_open
 
+from lora_trainer.adapter.kohya import read_lora
+from lora_trainer.adapter.layers import load_lora
+from lora_trainer.checkpoint.adopt import adopt
+from lora_trainer.checkpoint.files import open_checkpoint
+from lora_trainer.checkpoint.precision import choose, place
+from lora_trainer.checkpoint.sampling import Drawing, draw_latents, draw_picture
 from lora_trainer.commands import Commands
 from lora_trainer.errors import UserError
 from lora_trainer.events import Event, Finished, Previewed, Saved, Stage, Stepped, Validated
@@ -95,6 +102,35 @@ def test_the_main_job(make: Make, tmp_path: Path) -> None:
     assert metadata["ss_output_name"] == "my_lora-000001"
     assert metadata["ss_base_model_version"] == "sd_v1"
     assert json.loads(metadata["ss_tag_frequency"])
+
+
+@pytest.mark.parametrize("kind", ["LoRA", "LoCon", "LoHa", "LoKr", "DoRA", "IA3"])
+@pytest.mark.parametrize("family", ["SD1", "SD2", "SDXL"])
+def test_every_family_and_network_trains_and_its_file_says_what_it_learnt(
+    make: Make, tmp_path: Path, family: str, kind: str
+) -> None:
+    """The file, loaded into the untouched model, draws the last preview again. Who else reads it is in
+    ``adapter/test_formats.py``."""
+    file = write_checkpoint(tmp_path, family=family)
+    rates = {"text_encoder_lr": 1e-3, **({"text_encoder_lr2": 1e-3} if family == "SDXL" else {})}
+    changes = {"network_type": kind, "epochs": 1, "grid": False, "save_precision": "fp32", **rates}
+    settings = make(checkpoint=str(file), max_train_steps=3, batch_size=1, **changes)
+    job, events = run(settings, tmp_path / "home")
+    assert len(of(events, Stepped)) == 3
+    lora = Path(of(events, Saved)[-1].path)
+    assert any(name.startswith("lora_te") for name in read_lora(lora)[0])
+
+    parts = adopt(open_checkpoint(file), tmp_path)
+    precision = choose("cpu", "fp32")
+    place(parts, precision)
+    drawing = Drawing(prompt="mychr, red", seed=1, steps=2, cfg_scale=7.0, width=64, height=64)
+    plain = draw_latents(parts, drawing, precision)
+    load_lora(parts, lora)
+    learnt = draw_latents(parts, drawing, precision)
+    assert (learnt - plain).abs().max() > 1e-4
+    with Image.open(job.run.folder / of(events, Previewed)[-1].path) as preview:
+        again = draw_picture(parts, drawing, precision)
+        assert np.abs(np.asarray(again, int) - np.asarray(preview.convert("RGB"), int)).max() <= 1
 
 
 @pytest.mark.parametrize("text_encoder_lr", [0.0, 1e-4])

@@ -127,7 +127,9 @@ def test_twenty_steps_give_the_stored_losses(make: Make, tmp_path: Path) -> None
     events = train(make(epochs=10, unet_lr=1e-4, noise_offset=0.05, min_snr_gamma=5.0), tmp_path / "home")
     losses = [event.loss for event in of(events, Stepped)]
     assert len(losses) == 20
-    assert losses == pytest.approx(json.loads(LOSSES.read_text(encoding="utf-8")), rel=1e-3 if torch.__version__.startswith("2.1.") else 0.05)
+    assert losses == pytest.approx(
+        json.loads(LOSSES.read_text(encoding="utf-8")), rel=1e-3 if torch.__version__.startswith("2.1.") else 0.05
+    )
 
 
 def test_steps_may_end_a_run_within_an_epoch(make: Make, tmp_path: Path) -> None:

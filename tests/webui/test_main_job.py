@@ -40,10 +40,12 @@ with host.exclusive():
     like = next(parts.unet.parameters())
     x, context, times = x.to(like), context.to(like), torch.tensor([10, 700], device=like.device)
     with torch.no_grad():
-        ours = parts.unet(x, times, encoder_hidden_states=context).sample
-        theirs = live.model.diffusion_model(x, times, context=context)
         pictures = parts.vae.decode(x[:1] / parts.scale_factor).sample - live.decode_first_stage(x[:1])
-    out = {"unet": float((ours - theirs).abs().max()), "vae": float(pictures.abs().max())}
+        out = {"vae": float(pictures.abs().max())}
+        if not parts.family.sized:  # SDXL's wants more than noise and text; whole pictures are compared below
+            ours = parts.unet(x, times, encoder_hidden_states=context).sample
+            theirs = live.model.diffusion_model(x, times, context=context)
+            out["unet"] = float((ours - theirs).abs().max())
     del parts
 """
 # Our own modules draw what txt2img draws with the LoRA in the prompt.
@@ -208,7 +210,7 @@ def test_no_second_copy_is_loaded(inside: WebUI, plain: bytes) -> None:
 
 def test_the_lora_gives_the_picture_that_our_own_modules_give(inside: WebUI) -> None:
     name, prompt = f"{NAME}equal", "red cat, blue background"
-    inside.start_run(name, epochs=1, repeats=2, grid=False, text_encoder_lr=1e-3)
+    inside.start_run(name, epochs=1, repeats=2, grid=False, unet_lr=1e-2, text_encoder_lr=1e-3)
     assert inside.finished()["state"] == "finished"
     drawing = {"prompt": prompt, "seed": 1, "steps": 6, "cfg_scale": 5.0, "width": 128, "height": 128}
     code = f"FILE, DRAWING = {f'{name}-000001.safetensors'!r}, {drawing!r}\n" + OURS
@@ -217,7 +219,9 @@ def test_the_lora_gives_the_picture_that_our_own_modules_give(inside: WebUI) -> 
         np.frombuffer(inside.picture(text), np.uint8).astype(int)
         for text in (f"{prompt}<lora:{name}-000001:1>", prompt)
     )
-    print(f"mean difference {abs(ours - theirs).mean():.3f} of 255, to the picture without {abs(ours - plain).mean():.1f}")
+    print(
+        f"mean difference {abs(ours - theirs).mean():.3f} of 255, to the picture without {abs(ours - plain).mean():.1f}"
+    )
     assert abs(ours - theirs).mean() <= 2 < abs(ours - plain).mean()
 
 
