@@ -25,9 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--webui", help="folder of a WebUI to start, or address of one that runs with --api")
     parser.addoption("--webui-python", default=sys.executable, help="the Python that starts it")
     parser.addoption("--webui-args", default="--use-cpu all --no-half", help="its arguments")
-    parser.addoption(
-        "--webui-checkpoint", type=Path, help="a checkpoint to use in place of Sprites, its yaml beside it"
-    )
+    parser.addoption("--webui-checkpoint", type=Path, help="a checkpoint instead of Sprites, its yaml beside it")
     parser.addoption("--webui-without", default="", help="packages that it must not find: diffusers,peft")
     parser.addoption("--shots", type=Path, help="folder for screenshots")
 

@@ -120,7 +120,7 @@ class WebUI:
 
 
 def furnish(data: Path, webui: Path, checkpoint: Path | None = None) -> None:
-    """Make a data folder: our extension and the probe, settings, ``checkpoint`` or Sprites (else what ``webui`` has)."""
+    """Make a data folder: our extension and the probe, settings, ``checkpoint`` or Sprites (or ``webui``'s own)."""
     for folder in ("models/Stable-diffusion", "models/Lora", "extensions"):
         (data / folder).mkdir(parents=True)
     (data / "config.json").write_text(json.dumps(SETTINGS), encoding="utf-8")
