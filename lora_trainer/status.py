@@ -61,6 +61,7 @@ class Status:
         self.lines += 1
         kind = line.get("kind")
         if kind == "started":
+            self.state = "running"  # again, where a run goes on
             self.name, self.images, self.steps, self.epochs = (
                 line[key] for key in ("name", "images", "steps", "epochs")
             )

@@ -42,3 +42,13 @@ def test_the_end_of_a_run() -> None:
         lines(START, Validated(epoch=1, held_out=0.3, train=0.2), Finished(outcome="stopped", report="r"))
     )
     assert (status.state, status.report, status.validated) == ("stopped", "r", [(1, 0.3, 0.2)])
+
+
+def test_a_run_that_goes_on_runs_again() -> None:
+    begun = {"kind": "started", "name": "x", "images": 5, "steps": 4, "epochs": 2}
+    stepped = {"kind": "stepped", "step": 1, "epoch": 1, "loss": 0.5, "seconds": 0.1}
+    lines = [begun, stepped, {"kind": "finished", "outcome": "stopped", "report": ""}, begun]
+    assert status_of(lines).state == "running"
+    assert (status_of(lines).step, status_of(lines).losses) == (1, [0.5])
+    between = {"kind": "saved", "epoch": 1, "path": "x-step00000001.safetensors", "step": 1}
+    assert status_of([begun, between]).files == []
