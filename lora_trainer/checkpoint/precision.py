@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -26,6 +27,12 @@ class Precision:
         if self.dtype == torch.float32:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype)
+
+    def scaler(self) -> Any:
+        """Scales the loss in fp16, where small gradients would vanish; does nothing in other formats."""
+        enabled = self.dtype == torch.float16
+        current = getattr(torch.amp, "GradScaler", None)  # torch 2.3 and later
+        return current(self.device.type, enabled=enabled) if current else torch.cuda.amp.GradScaler(enabled=enabled)
 
 
 def choose_device(wanted: str) -> str:

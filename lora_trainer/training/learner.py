@@ -69,7 +69,7 @@ class Learner(Model):
         self.optimizer = make_optimizer(groups, settings.optimizer, precision.device)
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.average = Average(self.parameters, settings.training.ema_decay)
-        self.scaler = torch.cuda.amp.GradScaler(enabled=precision.dtype == torch.float16)
+        self.scaler = precision.scaler()
         self.objective = make_objective(parts.noise, settings.loss, precision.device)
         if settings.training.gradient_checkpointing:
             parts.unet.enable_gradient_checkpointing()

@@ -138,6 +138,7 @@ def trained(webui: WebUI, page: Page, plain: bytes) -> dict[str, Any]:
 @pytest.mark.usefixtures("shoot")
 def test_the_tab_trains_on_the_loaded_checkpoint(webui: WebUI, trained: dict[str, Any], page: Page) -> None:
     fill(page, "images", "D:\\pictures\\ghost")  # of the screenshot, which shows no folder of this computer
+    page.evaluate("() => document.activeElement.blur()")
     assert trained["state"] == "finished", trained["message"]
     assert [file["epoch"] for file in trained["files"]] == [1, 2, 3, 4]
     assert trained["chosen"]["reasons"] and trained["sheet"]
