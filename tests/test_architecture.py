@@ -26,6 +26,7 @@ LEVELS = {
     "checkpoint": 1,
     "dataset": 1,
     "tagging": 1,
+    "captions": 1,
     "adapter": 1,
     "interop": 1,
     "run": 1,

@@ -44,6 +44,15 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class CaptionPlace:
+    """Where the caption of ``image`` is or would be; without one it is learnt with ``words``."""
+
+    image: Path
+    file: Path
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Source:
     """A folder whose images count: ``words`` are the class that its name tells."""
 
@@ -70,6 +79,18 @@ def scan(data: DataSettings, captions: CaptionSettings) -> list[Item]:
     named = [replace(source, words=captions.class_tokens or source.words) for source in sources]
     items = _with_opacity(_items(named, data.trigger, captions), data)
     return items if masks is None else _with_masks(items, folder, masks)
+
+
+def caption_places(folder: Path, captions: CaptionSettings) -> list[CaptionPlace]:
+    """Those of the images that ``scan`` would find in ``folder``, in its order; no file is opened. Raises as it does."""
+    check_captions(captions)
+    sources, ending = _sources(folder, repeats=1), caption_ending(captions)
+    _check_ending([image for source in sources for image in source.images], ending)
+    return [
+        CaptionPlace(image, _caption_file(image, ending), captions.class_tokens or source.words)
+        for source in sources
+        for image in source.images
+    ]
 
 
 def scan_regularisation(data: DataSettings, captions: CaptionSettings) -> list[Item]:
