@@ -5,13 +5,15 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFile
 
+from lora_trainer.dataset.colour import as_rgb, has_transparency, layers
 from lora_trainer.errors import BadDataset
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".avif")
@@ -37,16 +39,25 @@ UPRIGHT = {
 SIDEWAYS = (_Turn.TRANSPOSE, _Turn.ROTATE_270, _Turn.TRANSVERSE, _Turn.ROTATE_90)
 
 
-def open_picture(path: Path, background: str = "white") -> Image.Image:
-    """The picture as its maker saw it: upright by EXIF, transparency on ``background``, first frame, 8-bit RGB."""
+def open_picture(path: Path, background: str = "white", *, managed: bool = True) -> Image.Image:
+    """The picture as its maker saw it: upright by EXIF, transparency on ``background``, first frame, 8-bit sRGB.
+
+    ``managed`` is off where the numbers are no colours (``colour.as_rgb``).
+    """
     with _decoded(path) as image:
-        return _upright(_opaque(image, background), _turn(image))
+        return _upright(as_rgb(image, background, managed=managed), _turn(image))
+
+
+def open_layers(path: Path) -> Image.Image:
+    """The same with its transparency: ``"RGBA"`` where it has any, else ``"RGB"``."""
+    with _decoded(path) as image:
+        return _upright(layers(image), _turn(image))
 
 
 def open_opacity(path: Path) -> Image.Image:
     """How opaque the picture is, upright, 8-bit grey: 255 where it is opaque, 0 where it is transparent."""
     with _decoded(path) as image:
-        if _has_transparency(image):
+        if has_transparency(image):
             return _upright(image.convert("RGBA").getchannel("A"), _turn(image))
         return _upright(Image.new("L", image.size, 255), _turn(image))
 
@@ -78,9 +89,9 @@ def glance(path: Path, side: int) -> Glance:
         turn, shrink = _turn(image), min(1.0, side / (width * height) ** 0.5)
         small = max(1, round(width * shrink)), max(1, round(height * shrink))
         clear = 0.0
-        if _has_transparency(image):
+        if has_transparency(image):
             clear = float(np.mean(np.asarray(image.convert("RGBA").getchannel("A")) < 255))
-        picture = _opaque(image, "white").resize(small, Image.Resampling.BOX)
+        picture = as_rgb(image).resize(small, Image.Resampling.BOX)
         size = (height, width) if turn in SIDEWAYS else (width, height)
         return Glance(size, clear, _upright(picture, turn))
 
@@ -107,6 +118,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 def _formats() -> tuple[str, ...]:
     """The formats that this Pillow is to try; it breaks when asked for one that it does not know."""
+    with suppress(ImportError):
+        import_module("pillow_avif")  # the plug-in that the WebUI brings; it makes itself known to Pillow
     Image.init()
     return (*FORMATS, MAYBE) if MAYBE in Image.OPEN else FORMATS
 
@@ -136,21 +149,3 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
 def _upright(picture: Image.Image, turn: Image.Transpose | None) -> Image.Image:
     """The picture, turned where it has to be."""
     return picture if turn is None else picture.transpose(turn)
-
-
-def _has_transparency(image: Image.Image) -> bool:
-    """Whether the image says where it is transparent."""
-    if image.mode.startswith("I"):
-        return False
-    return image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
-
-
-def _opaque(image: Image.Image, background: str) -> Image.Image:
-    """8-bit RGB, with ``background`` where the image is transparent."""
-    if image.mode.startswith("I"):  # 16-bit grey, which Pillow's own conversion clips to white
-        grey = np.asarray(image).astype(np.float32) / 257
-        return Image.fromarray(grey.round().clip(0, 255).astype(np.uint8)).convert("RGB")
-    if _has_transparency(image):
-        ground = Image.new("RGBA", image.size, background)
-        return Image.alpha_composite(ground, image.convert("RGBA")).convert("RGB")
-    return image.convert("RGB")
