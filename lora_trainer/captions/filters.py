@@ -18,7 +18,7 @@ from lora_trainer.errors import BadSettings
 Test: TypeAlias = Callable[[Sequence[str]], bool]
 
 WORDS = ("and", "or", "not")
-OPEN, CLOSE, QUOTES, COMMAS = "(（", ")）", "\"“”", ",，"
+OPEN, CLOSE, QUOTES, COMMAS = "(（", ")）", '"“”', ",，"
 MOST_LETTERS, MOST_DEPTH = 2000, 50
 
 

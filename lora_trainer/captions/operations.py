@@ -186,8 +186,11 @@ class SetCaptions:
             text = next((self.texts[image] for image in caption.images if image in self.texts), None)
             if text is None:
                 return parts.free
+            new = tags(text)
+            told = {fold(tag) for tag in new} | parts.marks
+            lost = [tag for tag in parts.free if fold(tag) in parts.guarded - told]
             settled = {fold(tag) for tag in (*parts.head, *parts.ending)}
-            return [tag for tag in tags(text) if fold(tag) not in settled]
+            return [*lost, *(tag for tag in new if fold(tag) not in settled)]
 
         return edit
 

@@ -26,9 +26,10 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
         texts = [pattern.sub(question["new"], text) for text in question["texts"]]
     except (re.error, IndexError) as error:
         return {"error": "new", "reason": str(error)}
-    if any(len(text) > LONGEST for text in texts):
+    changed = [None if new == old else new for new, old in zip(texts, question["texts"], strict=True)]
+    if any(len(text) > LONGEST for text in changed if text is not None):
         return {"error": "grows"}
-    return {"texts": [None if new == old else new for new, old in zip(texts, question["texts"], strict=True)]}
+    return {"texts": changed}
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Any
 from lora_trainer.errors import BadSettings
 
 WORKER = Path(__file__).with_name("pattern_worker.py")
-LIMIT_S = 5.0
+LIMIT_S = 8.0
 MOST_LETTERS = 500  # of an expression, and of what replaces it
 
 

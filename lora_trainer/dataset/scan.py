@@ -81,7 +81,7 @@ def scan(data: DataSettings, captions: CaptionSettings) -> list[Item]:
 
 
 def caption_places(folder: Path, captions: CaptionSettings) -> list[CaptionPlace]:
-    """Those of the images that ``scan`` would find in ``folder``, in its order; no file is opened. Raises as it does."""
+    """Those of the images that ``scan`` finds in ``folder``, in its order; no file is opened. Raises as it does."""
     check_captions(captions)
     sources, ending = _sources(folder, repeats=1), caption_ending(captions)
     _check_ending([image for source in sources for image in source.images], ending)
@@ -199,7 +199,7 @@ def _items(sources: Sequence[Source], trigger: str, captions: CaptionSettings) -
         own = read_repeats(source.folder, source.images)
         for image in source.images:
             file = caption_file(image, ending)
-            text = read_caption(file) if file.is_file() else source.words
+            text = read_caption(file) if _is_file(file) else source.words
             wording, (width, height) = worded(text, trigger, captions), size_of(image)
             repeats = own.get(image.name, source.repeats)
             items.append(Item(image, wording, width, height, repeats, source.group, source.repeats))
@@ -211,10 +211,18 @@ def caption_file(image: Path, ending: str) -> Path:
     return image.with_name(image.stem + ending)
 
 
+def _is_file(file: Path) -> bool:
+    """Whether there is such a file; not where its name is too long for one."""
+    try:
+        return file.is_file()
+    except OSError:
+        return False
+
+
 def _check_ending(images: Sequence[Path], ending: str) -> None:
     """Raises ``BadDataset`` where no caption has this ending but some have another program's: all would be ignored."""
     endings = [ending, *(known for known in CAPTION_ENDINGS if known != ending)]
-    used = [one for one in endings if any(caption_file(image, one).is_file() for image in images)]
+    used = [one for one in endings if any(_is_file(caption_file(image, one)) for image in images)]
     if used and used[0] != ending:
         raise BadDataset("captions_elsewhere", field="caption_extension", found=used[0], ending=ending)
 
