@@ -44,6 +44,7 @@ LEVELS = {
     "ui": 5,
     "__main__": 5,
     "commandline": 5,
+    "dataset_commands": 5,
     "console": 5,
 }
 WIDGETS = ("gradio", "fastapi", "starlette", "uvicorn")
