@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO, cast
+from typing import cast
 
 from lora_trainer.dataset.bench.notes import Noted, reason, shown, told
 from lora_trainer.dataset.bench.sources import CAPTIONS, MAC_RUBBISH, Incoming, Opener, Others, group_of
@@ -173,7 +173,7 @@ def _repeats(archive: zipfile.ZipFile, entries: Mapping[str, _Entry], images: Se
         return {}
     with tempfile.TemporaryDirectory() as folder:
         try:
-            with cast("IO[bytes]", archive.open(entries[REPEATS].info)) as file:
+            with archive.open(entries[REPEATS].info) as file:
                 (Path(folder) / REPEATS).write_bytes(file.read(MOST_TEXT))
         except UNREADABLE:
             return {}

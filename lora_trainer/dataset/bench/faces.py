@@ -68,7 +68,7 @@ class _YuNet:
 
     def __init__(self, cv2: Any, model: Path) -> None:
         empty = np.empty(0, np.uint8)
-        content = np.frombuffer(model.read_bytes(), np.uint8)  # OpenCV cannot open every path on Windows
+        content = np.frombuffer(model.read_bytes(), np.uint8)
         self._net = cv2.FaceDetectorYN.create("onnx", content, empty, (SIDE, SIDE), 0.7)
 
     def find(self, picture: Image.Image) -> list[Box]:
@@ -101,7 +101,8 @@ class _Cascades:
 def _cascade(cv2: Any, file: Path) -> Any:
     """A cascade read from memory. Raises ``OSError`` for what is none."""
     text = file.read_text(encoding="utf-8")
-    storage = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
+    storage = cv2.FileStorage()  # from memory: OpenCV cannot open every path on Windows
+    storage.open(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
     cascade = cv2.CascadeClassifier()
     if not cascade.read(storage.getFirstTopLevelNode()) or cascade.empty():
         raise OSError("it is no cascade")

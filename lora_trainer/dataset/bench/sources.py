@@ -71,7 +71,7 @@ def from_files(files: Sequence[Path], others: Others) -> Iterator[Incoming]:
             if (path := beside[ending] if beside[ending].is_file() else along[ending])
         }
         used.update(own.values())
-        yield Incoming(file.name, "", shown(file.name), partial(file.open, "rb"), _openers(own))
+        yield Incoming(file.name, "", shown(file.name), partial(_binary, file), _openers(own))
     others.names += [file.name for file in files if file.suffix.lower() not in SUFFIXES and file not in used]
 
 
@@ -97,7 +97,7 @@ def from_folder(root: Path, others: Others, apart: Path) -> Iterator[Incoming | 
             own = {ending: files[name] for ending in CAPTIONS if (name := image.stem + ending) in files}
             used |= {image.name, *(file.name for file in own.values())}
             origin = shown(str(image.relative_to(root)))
-            opener = partial(image.open, "rb")
+            opener = partial(_binary, image)
             yield Incoming(image.name, group, origin, opener, _openers(own), numbers.get(image.name))
         others.names += [name for name in files if name not in used]
 
@@ -155,4 +155,8 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 def _openers(files: Mapping[str, Path]) -> dict[str, Opener]:
-    return {ending: partial(file.open, "rb") for ending, file in files.items()}
+    return {ending: partial(_binary, file) for ending, file in files.items()}
+
+
+def _binary(file: Path) -> IO[bytes]:
+    return file.open("rb")

@@ -20,8 +20,9 @@ def face(side: int = 200) -> Image.Image:
     def oval(x: float, y: float, across: float, down: float, shade: int) -> None:
         pen.ellipse([(x - across) * side, (y - down) * side, (x + across) * side, (y + down) * side], fill=shade)
 
-    oval(0.5, 0.5, 0.34, 0.46, 190)
-    oval(0.5, 0.2, 0.3, 0.14, 205)
+    oval(0.5, 0.45, 0.40, 0.50, 60)  # hair
+    oval(0.5, 0.52, 0.34, 0.46, 190)
+    oval(0.5, 0.22, 0.26, 0.11, 205)
     for x in (0.36, 0.64):
         oval(x, 0.40, 0.10, 0.055, 95)
         oval(x, 0.41, 0.045, 0.04, 30)
