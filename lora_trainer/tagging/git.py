@@ -18,7 +18,10 @@ CONFIGS = ("config", "generation_config", "preprocessor_config", "special_tokens
 GIT = Model(
     "git-large-coco",
     "main",
-    (*(RemoteFile(f"{name}.json", 0) for name in CONFIGS), RemoteFile("model.safetensors", 1580 * MB, rounding=10 * MB)),
+    (
+        *(RemoteFile(f"{name}.json", 0) for name in CONFIGS),
+        RemoteFile("model.safetensors", 1580 * MB, rounding=10 * MB),
+    ),
     owner="microsoft",
 )
 

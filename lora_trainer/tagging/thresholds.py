@@ -30,7 +30,7 @@ class Thresholds:
         for field in ("general", "character", "rating"):
             value = getattr(self, field)
             if value is not None and not 0 <= value <= 1:
-                raise BadSettings("tag_threshold", field=field, value=value)
+                raise BadSettings("tag_threshold", field=field, name=field, value=value)
 
 
 def mcut(probabilities: Iterable[float]) -> float:
