@@ -102,7 +102,7 @@ def balance(dataset: Dataset, settings: Settings) -> Balance:
     per_epoch = math.ceil(batches / training.gradient_accumulation_steps)
     return Balance(
         shares=shares(own),
-        repeats=Counter(item.repeats for item in own),
+        repeats=dict(Counter(item.repeats for item in own)),
         regularisation=sum(example.item.repeats for example in dataset.learnt) - sum(item.repeats for item in own),
         held_out=len(dataset.held_out),
         epochs=math.ceil(training.max_train_steps / max(1, per_epoch)) or training.epochs,

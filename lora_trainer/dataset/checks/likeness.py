@@ -84,17 +84,22 @@ def _flat(pixels: Pixels) -> bool:
 
 def _candidates(greys: Sequence[Image.Image]) -> list[tuple[int, int, Box]]:
     """Part, whole and place for the best agreeing pairs of each part."""
-    best: dict[int, list[tuple[float, int, Box]]] = {}
+    found: dict[int, list[tuple[float, int, Box]]] = {}
     for shape, members in _by_shape(greys).items():
         prints, plain = _normalised(np.stack([_cells(greys[i], (CELLS, CELLS)).ravel() for i in members]))
+        prints[plain] = 0  # agrees with nothing
         for whole, grey in enumerate(greys):
             for part, score, box in _agreeing(prints, grey, math.exp(shape * SHAPE)):
-                if members[part] != whole and not plain[part]:
-                    kept = best.setdefault(members[part], [])
-                    kept.append((score, whole, box))
-                    kept.sort(key=lambda one: -one[0])
-                    del kept[CANDIDATES:]
-    return [(part, whole, box) for part, kept in sorted(best.items()) for _, whole, box in kept]
+                _keep_best(found.setdefault(members[part], []), (score, whole, box))
+    best = ((part, one[1], one[2]) for part, kept in sorted(found.items()) for one in kept)
+    return [(part, whole, box) for part, whole, box in best if part != whole]
+
+
+def _keep_best(kept: list[tuple[float, int, Box]], candidate: tuple[float, int, Box]) -> None:
+    """Add the candidate and keep those with the highest scores; every picture's best is itself."""
+    kept.append(candidate)
+    kept.sort(key=lambda one: -one[0])
+    del kept[CANDIDATES + 1 :]
 
 
 def _by_shape(greys: Sequence[Image.Image]) -> dict[int, list[int]]:

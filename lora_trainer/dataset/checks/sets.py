@@ -14,7 +14,7 @@ def size(survey: Survey, brief: Brief) -> Iterator[Finding]:
     """Too few images for what is to be learnt."""
     count, fewest = len(survey.readable), GOALS[brief.goal]
     if 0 < count < fewest:
-        yield found("too_few", images=count, fewest=fewest)
+        yield found("too_few", total=count, fewest=fewest)
 
 
 def weights(survey: Survey, brief: Brief) -> Iterator[Finding]:

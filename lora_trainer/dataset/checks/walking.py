@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from lora_trainer.dataset.bench.sources import is_file
 from lora_trainer.dataset.captions import caption_ending, check_captions
 from lora_trainer.dataset.checks.captioning import read
 from lora_trainer.dataset.checks.facts import Facts, Measured, Survey
@@ -129,7 +130,7 @@ def _repeats(source: Source, refusals: list[BadDataset]) -> dict[str, int]:
 def _elsewhere(images: Sequence[Path], ending: str) -> list[BadDataset]:
     """What ``scan`` refuses: no caption has the ending that is asked for, but some have another program's."""
     for other in (known for known in CAPTION_ENDINGS if known != ending):
-        used = [any(caption_file(image, one).is_file() for image in images) for one in (ending, other)]
+        used = [any(is_file(caption_file(image, one)) for image in images) for one in (ending, other)]
         if used == [False, True]:
             return [BadDataset("captions_elsewhere", field="caption_extension", found=other, ending=ending)]
     return []

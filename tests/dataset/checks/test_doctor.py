@@ -17,7 +17,7 @@ from tests.dataset.files import bomb
 from worlds.sprites.concepts import SETS, TRIGGERS
 
 WORDS = {"trigger": "myword"}
-HOSTILE = ["it's \"quoted\"", "two\nlines", "\N{GRINNING FACE}", "<script>alert(1)", "汉字", "{0} {name} %s", "a" * 200]
+HOSTILE = ['it\'s "quoted"', "two\nlines", "\N{GRINNING FACE}", "<script>alert(1)", "汉字", "{0} {name} %s", "a" * 200]
 
 
 def test_every_fault_is_named_and_nothing_else(tmp_path: Path) -> None:

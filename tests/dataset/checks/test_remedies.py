@@ -139,6 +139,22 @@ def test_a_read_only_folder_is_said_and_nothing_changes(tmp_path: Path) -> None:
         folder.chmod(stat.S_IRWXU)
 
 
+def test_a_drive_that_cannot_be_written_is_said_and_nothing_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "set"
+    sound(folder, 10)[0].write_bytes(b"")
+    before = contents(tmp_path)
+
+    def refuse(path: Path, content: bytes | str) -> None:
+        raise OSError(30, "Read-only file system", str(path))
+
+    monkeypatch.setattr("lora_trainer.dataset.checks.actions.write_whole", refuse)
+    with pytest.raises(BadDataset, match="Read-only"):
+        mend(folder)
+    assert contents(tmp_path) == before
+
+
 def test_sub_folders_are_balanced_by_their_names(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     sound(folder / "1_few thing", 3)
