@@ -84,6 +84,16 @@ def show(options: argparse.Namespace, language: str) -> int:
     return 0
 
 
+def dataset(options: argparse.Namespace, language: str) -> int:
+    """Something with a folder of images."""
+    from lora_trainer.dataset_commands import run
+
+    status, results = run(options, language, print)
+    if options.json:
+        print(json.dumps(results, ensure_ascii=False))
+    return status
+
+
 def demo(options: argparse.Namespace, language: str) -> int:
     """The main job on the shipped world."""
     from lora_trainer.demo import demo_settings, judge
@@ -214,6 +224,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, str], int]] = {
     "grid": grid,
     "pick": pick,
     "import": show,
+    "dataset": dataset,
     "demo": demo,
     "serve": serve,
 }

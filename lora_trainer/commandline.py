@@ -1,5 +1,5 @@
-"""What the command line offers: ``train``, ``grid``, ``pick``, ``import``, ``demo`` and ``serve``, with every setting
-as an option."""
+"""What the command line offers: ``train``, ``grid``, ``pick``, ``import``, ``dataset``, ``demo`` and ``serve``, with
+every setting as an option."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ COMPARED = (
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
+    from lora_trainer.dataset_commands import add_dataset  # which builds on this module
+
     top = argparse.ArgumentParser(
         prog="python -m lora_trainer",
         description="Train a LoRA from a folder of images, compare its epochs in a grid, and pick the best.",
         epilog="Example: python -m lora_trainer train --checkpoint base.safetensors --images set --trigger my --name m",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    train = _command(commands, "train", "train a LoRA, draw the grid and pick an epoch")
+    train = make_command(commands, "train", "train a LoRA, draw the grid and pick an epoch")
     train.add_argument(
         "--config", type=Path, metavar="FILE", help="settings as TOML or a run.json; options given here override it"
     )
@@ -45,10 +47,10 @@ def parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="write the settings as configs for kohya's sd-scripts and do nothing else",
     )
-    _settings(train, tuple(fields()))
-    again = _command(commands, "continue", "go on with a run that was stopped or broken off")
+    add_settings(train, tuple(fields()))
+    again = make_command(commands, "continue", "go on with a run that was stopped or broken off")
     again.add_argument("run", type=Path, help="folder of the run, under runs in the home folder")
-    imported = _command(commands, "import", "show what a config of kohya's scripts, or a LoRA, says, as TOML")
+    imported = make_command(commands, "import", "show what a config of kohya's scripts, or a LoRA, says, as TOML")
     imported.add_argument(
         "file", type=Path, help="TOML of sd-scripts or SD-Trainer, dataset config, JSON of kohya_ss, or a LoRA file"
     )
@@ -56,15 +58,16 @@ def parser() -> argparse.ArgumentParser:
         ("grid", "draw the grid of the LoRA files in a folder"),
         ("pick", "pick the best of the LoRA files in a folder"),
     ):
-        command = _command(commands, name, text)
+        command = make_command(commands, name, text)
         command.add_argument("folder", type=Path, help="folder of LoRA files called name-000001.safetensors and so on")
-        _settings(command, COMPARED)
-    demo = _command(commands, "demo", "train on the shipped pixel-art world, without a graphics card, in minutes")
+        add_settings(command, COMPARED)
+    add_dataset(commands)
+    demo = make_command(commands, "demo", "train on the shipped pixel-art world, without a graphics card, in minutes")
     demo.add_argument(
         "--character", default="ghost", choices=("ghost", "robot", "mushroom"), help="which sprite to learn"
     )
-    _settings(demo, ("epochs", "repeats", "seed", "device", "unet_lr", "network_dim", "network_alpha", "batch_size"))
-    serve = _command(commands, "serve", "open the tab in a browser, without a WebUI")
+    add_settings(demo, ("epochs", "repeats", "seed", "device", "unet_lr", "network_dim", "network_alpha", "batch_size"))
+    serve = make_command(commands, "serve", "open the tab in a browser, without a WebUI")
     serve.add_argument(
         "--checkpoint", metavar="FILE", help="checkpoint to train on; the shipped Sprites world without it"
     )
@@ -73,7 +76,8 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
+def make_command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
+    """A command with the options that all have."""
     command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
     command.add_argument(
         "--home", type=Path, default=Path("lora_trainer_home"), help="folder of runs and LoRAs (default: %(default)s)"
@@ -83,7 +87,7 @@ def _command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
     return command
 
 
-def _settings(command: argparse.ArgumentParser, names: tuple[str, ...]) -> None:
+def add_settings(command: argparse.ArgumentParser, names: tuple[str, ...]) -> None:
     """An option for each setting of ``names``; only the given ones end up in the namespace, under ``set_<name>``."""
     group = command.add_argument_group("settings")
     for name in sorted(names, key=lambda n: (n not in SHOWN_FIRST, names.index(n))):

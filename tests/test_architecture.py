@@ -26,6 +26,7 @@ LEVELS = {
     "checkpoint": 1,
     "dataset": 1,
     "tagging": 1,
+    "captions": 1,
     "adapter": 1,
     "interop": 1,
     "run": 1,
@@ -43,6 +44,7 @@ LEVELS = {
     "ui": 5,
     "__main__": 5,
     "commandline": 5,
+    "dataset_commands": 5,
     "console": 5,
 }
 WIDGETS = ("gradio", "fastapi", "starlette", "uvicorn")

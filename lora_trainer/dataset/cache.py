@@ -17,7 +17,7 @@ from safetensors.torch import load, save
 from lora_trainer.dataset.buckets import Placement
 from lora_trainer.errors import RunFailed
 
-PREPARATION = 1  # raise it when images are prepared differently for the VAE, or latents are kept differently
+PREPARATION = 2  # raise it when images are prepared differently for the VAE, or latents are kept differently
 CHUNK = 1 << 20
 
 

@@ -98,14 +98,26 @@ def read_caption(path: Path) -> str:
 def read_text(path: Path) -> str:
     """What a UTF-8 text file says. Raises ``BadDataset`` with the file's name."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadDataset("caption_encoding", field="images", name=path.name) from error
+        content = path.read_bytes()
     except OSError as error:
         raise BadDataset("caption_unreadable", field="images", name=path.name, reason=error.strerror) from error
+    return decoded(content, path.name)
+
+
+def decoded(content: bytes, name: str) -> str:
+    """What the UTF-8 text file ``name`` says that holds ``content``. Raises ``BadDataset``."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadDataset("caption_encoding", field="images", name=name) from error
     if "\0" in text:  # UTF-16 without its mark decodes as UTF-8, with zeros between the letters
-        raise BadDataset("caption_encoding", field="images", name=path.name)
+        raise BadDataset("caption_encoding", field="images", name=name)
     return text
+
+
+def divided(text: str, mark: str) -> list[str]:
+    """The tags of a caption, with every ``mark`` (``keep_tokens_separator``; may be empty) as a tag of its own."""
+    return tags(_apart(text, " ".join(mark.split())))
 
 
 def check_captions(settings: CaptionSettings) -> None:

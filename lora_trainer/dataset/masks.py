@@ -43,7 +43,7 @@ def prepare_mask(mask: Path, placement: Placement, *, opacity: bool) -> torch.Te
     Resized and cropped as the image is, then averaged over the pixels of each latent. Where the picture of a mask is
     transparent, nothing is learnt.
     """
-    picture = open_opacity(mask) if opacity else open_picture(mask, background="black").getchannel("R")
+    picture = open_opacity(mask) if opacity else open_picture(mask, background="black", managed=False).getchannel("R")
     size = placement.bucket[0] // STRIDE, placement.bucket[1] // STRIDE
     box = placement.source_box(picture.size)
     small = picture.convert("F").resize(size, Image.Resampling.BOX, box=box)

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lora_trainer.dataset.captions import read_text
+from lora_trainer.disk import write_whole
 from lora_trainer.errors import BadDataset
 
 FILE = "repeats.txt"
 MAX_REPEATS = 1000
 LINE = re.compile(r"(.+?)\s*[:：]\s*([0-9]+)")
+FOLDER = re.compile(r"([0-9]+)_(.*)")
+
+
+def folder_repeats(name: str) -> tuple[int, str] | None:
+    """What kohya's folder names say: ``20_name class`` is seen 20 times and captioned "name class"; None for others.
+
+    Only up to 1000 repeats, so that "2024_holiday" is no folder of 2024.
+    """
+    match = FOLDER.fullmatch(name)
+    return (int(match[1]), match[2]) if match and 1 <= int(match[1]) <= MAX_REPEATS else None
 
 
 def read_repeats(folder: Path, images: Sequence[Path]) -> dict[str, int]:
@@ -38,3 +49,23 @@ def read_repeats(folder: Path, images: Sequence[Path]) -> dict[str, int]:
             raise BadDataset("repeats_twice", field="images", file=FILE, number=number, name=match[1])
         found[match[1]] = int(match[2])
     return found
+
+
+def set_repeats(folder: Path, numbers: Mapping[str, int | None]) -> None:
+    """Give the images of these names in ``folder`` a number of their own, or with None the folder's again.
+
+    Other lines stay as they are; a file that says nothing any more goes. Raises ``BadDataset`` and ``OSError``.
+    """
+    file = folder / FILE
+    lines = read_text(file).splitlines() if file.is_file() else []
+    kept = [line for line in lines if not (match := LINE.fullmatch(line.strip())) or match[1] not in numbers]
+    added = [f"{name}: {number}" for name, number in numbers.items() if number is not None]
+    if kept + added != lines:
+        _write(file, kept + added)
+
+
+def _write(file: Path, lines: Sequence[str]) -> None:
+    if any(line.strip() for line in lines):
+        write_whole(file, "\n".join(lines) + "\n")
+    else:
+        file.unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from pathlib import Path
 from lora_trainer.dataset.captions import Wording, caption_ending, check_captions, read_caption, worded
 from lora_trainer.dataset.masks import check_mask, masks_among
 from lora_trainer.dataset.pictures import SUFFIXES, size_of
-from lora_trainer.dataset.repeats import MAX_REPEATS, read_repeats
+from lora_trainer.dataset.repeats import folder_repeats, read_repeats
 from lora_trainer.errors import BadDataset
 from lora_trainer.settings import CaptionSettings, DataSettings
 
@@ -44,7 +43,16 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class CaptionPlace:
+    """Where the caption of ``image`` is or would be; without one it is learnt with ``words``."""
+
+    image: Path
+    file: Path
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
     """A folder whose images count: ``words`` are the class that its name tells."""
 
     folder: Path
@@ -62,7 +70,7 @@ def scan(data: DataSettings, captions: CaptionSettings) -> list[Item]:
     cannot be read in the way that is asked for.
     """
     check_captions(captions)
-    folder, masks = _folder(data.images), _folder(data.mask_dir)
+    folder, masks = folder_of(data.images), folder_of(data.mask_dir)
     if folder is None:
         raise BadDataset("folder_unset", field="images")
     _check_apart(folder, masks, "mask_dir")
@@ -72,6 +80,18 @@ def scan(data: DataSettings, captions: CaptionSettings) -> list[Item]:
     return items if masks is None else _with_masks(items, folder, masks)
 
 
+def caption_places(folder: Path, captions: CaptionSettings) -> list[CaptionPlace]:
+    """Those of the images that ``scan`` finds in ``folder``, in its order; no file is opened. Raises as it does."""
+    check_captions(captions)
+    sources, ending = _sources(folder, repeats=1), caption_ending(captions)
+    _check_ending([image for source in sources for image in source.images], ending)
+    return [
+        CaptionPlace(image, caption_file(image, ending), captions.class_tokens or source.words)
+        for source in sources
+        for image in source.images
+    ]
+
+
 def scan_regularisation(data: DataSettings, captions: CaptionSettings) -> list[Item]:
     """The images in ``data.reg_data_dir``, in the same layout; none where it is not set.
 
@@ -79,10 +99,10 @@ def scan_regularisation(data: DataSettings, captions: CaptionSettings) -> list[I
     Raises as ``scan`` does.
     """
     check_captions(captions)
-    folder = _folder(data.reg_data_dir)
+    folder = folder_of(data.reg_data_dir)
     if folder is None:
         return []
-    _check_apart(_folder(data.images), folder, "reg_data_dir")
+    _check_apart(folder_of(data.images), folder, "reg_data_dir")
     with _blaming("reg_data_dir"):
         sources = _sources(folder, repeats=1)
         named = [replace(source, words=source.words or captions.class_tokens) for source in sources]
@@ -109,7 +129,7 @@ def equalised(items: Sequence[Item], count: int) -> list[Item]:
     return [replace(item, repeats=item.repeats + rounds + (turn < rest)) for turn, item in enumerate(taken)]
 
 
-def _folder(setting: str) -> Path | None:
+def folder_of(setting: str) -> Path | None:
     """The folder that a setting names; None where it is empty."""
     name = setting.strip().strip('"')  # Windows copies paths with quotes
     return Path(name).absolute() if name else None
@@ -130,7 +150,7 @@ def _blaming(field: str) -> Iterator[None]:
         raise BadDataset(error.key, field=field, **error.values) from error
 
 
-def _entries(folder: Path) -> list[Path]:
+def entries_of(folder: Path) -> list[Path]:
     """What lies in the folder and is not hidden, in an order that no locale or file system changes."""
     try:
         found = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
@@ -143,38 +163,34 @@ def _entries(folder: Path) -> list[Path]:
     return sorted(found, key=lambda entry: (entry.name.casefold(), entry.name))
 
 
-def _sources(folder: Path, repeats: int) -> list[_Source]:
+def _sources(folder: Path, repeats: int) -> list[Source]:
     """The folder itself and its sub-folders that count; at least one holds an image."""
-    entries = _entries(folder)
+    entries = entries_of(folder)
     if not entries:
         raise BadDataset("folder_empty", field="images", folder=folder)
-    flat = _Source(folder, _images(entries), repeats, "", folder.resolve().name or "images")
-    sources = [flat, *_sub_folders(entries)]
+    flat = Source(folder, images_among(entries), repeats, "", folder.resolve().name or "images")
+    sources = [flat, *sub_folders(entries)]
     if not any(source.images for source in sources):
         found = ", ".join(entry.name for entry in entries[:NAMED]) + (" …" if len(entries) > NAMED else "")
         raise BadDataset("no_images", field="images", folder=folder, found=found)
     return sources
 
 
-def _images(entries: Sequence[Path]) -> list[Path]:
+def images_among(entries: Sequence[Path]) -> list[Path]:
     """The image files among ``entries``."""
     return [entry for entry in entries if entry.suffix.lower() in SUFFIXES and entry.is_file()]
 
 
-def _sub_folders(entries: Sequence[Path]) -> list[_Source]:
-    """Kohya's sub-folders among ``entries``: ``20_name class`` is seen 20 times and captioned "name class".
-
-    Only up to 1000 repeats, so that "2024_holiday" is no folder of 2024.
-    """
+def sub_folders(entries: Sequence[Path]) -> list[Source]:
+    """Kohya's sub-folders among ``entries``."""
     sources = []
     for entry in entries:
-        match = re.fullmatch(r"([0-9]+)_(.*)", entry.name)
-        if match and 1 <= int(match[1]) <= MAX_REPEATS and entry.is_dir():
-            sources.append(_Source(entry, _images(_entries(entry)), int(match[1]), match[2], entry.name))
+        if (named := folder_repeats(entry.name)) and entry.is_dir():
+            sources.append(Source(entry, images_among(entries_of(entry)), *named, entry.name))
     return sources
 
 
-def _items(sources: Sequence[_Source], trigger: str, captions: CaptionSettings) -> list[Item]:
+def _items(sources: Sequence[Source], trigger: str, captions: CaptionSettings) -> list[Item]:
     """The items of all image files; a caption is in the text file of the same name, if there is one."""
     ending = caption_ending(captions)
     _check_ending([image for source in sources for image in source.images], ending)
@@ -182,23 +198,31 @@ def _items(sources: Sequence[_Source], trigger: str, captions: CaptionSettings) 
     for source in sources:
         own = read_repeats(source.folder, source.images)
         for image in source.images:
-            file = _caption_file(image, ending)
-            text = read_caption(file) if file.is_file() else source.words
+            file = caption_file(image, ending)
+            text = read_caption(file) if _is_file(file) else source.words
             wording, (width, height) = worded(text, trigger, captions), size_of(image)
             repeats = own.get(image.name, source.repeats)
             items.append(Item(image, wording, width, height, repeats, source.group, source.repeats))
     return items
 
 
-def _caption_file(image: Path, ending: str) -> Path:
+def caption_file(image: Path, ending: str) -> Path:
     """Where the caption of an image is, if it has one."""
     return image.with_name(image.stem + ending)
+
+
+def _is_file(file: Path) -> bool:
+    """Whether there is such a file; not where its name is too long for one."""
+    try:
+        return file.is_file()
+    except OSError:
+        return False
 
 
 def _check_ending(images: Sequence[Path], ending: str) -> None:
     """Raises ``BadDataset`` where no caption has this ending but some have another program's: all would be ignored."""
     endings = [ending, *(known for known in CAPTION_ENDINGS if known != ending)]
-    used = [one for one in endings if any(_caption_file(image, one).is_file() for image in images)]
+    used = [one for one in endings if any(_is_file(caption_file(image, one)) for image in images)]
     if used and used[0] != ending:
         raise BadDataset("captions_elsewhere", field="caption_extension", found=used[0], ending=ending)
 
@@ -217,7 +241,7 @@ def _with_masks(items: list[Item], images: Path, masks: Path) -> list[Item]:
     with _blaming("mask_dir"):
         for parent in dict.fromkeys(item.path.parent for item in items):
             own = masks / parent.name
-            files[parent] = masks_among(_entries(own if parent != images and own.is_dir() else masks))
+            files[parent] = masks_among(entries_of(own if parent != images and own.is_dir() else masks))
         found = [replace(item, mask=files[item.path.parent].get(item.path.stem, item.mask)) for item in items]
         for item in found:
             if item.mask not in (None, item.path):

@@ -10,7 +10,6 @@ from modules import devices, infotext_utils, paths, processing, shared
 
 from lora_trainer.language import Chinese, English
 
-BUILT_IN_TAGGER = "deepbooru"
 # Fields of an infotext that the WebUI sets to their first defaults when a text that is sent to txt2img lacks them.
 IMPLIED = (
     "Clip skip",
@@ -89,9 +88,16 @@ def connect_paste(button: Any, box: Any) -> None:
     )
 
 
-def taggers() -> list[str]:
-    """Names of the models of picobyte's or toriato's tagger extension, where one is there, and the WebUI's own."""
+def interrogators() -> dict[str, Any]:
+    """The models of picobyte's or toriato's tagger extension, by name; none where it is not there."""
     module = sys.modules.get("tagger.utils")
     if module is not None and not getattr(module, "interrogators", None) and "tagger.uiset" not in sys.modules:
         module.refresh_interrogators()  # toriato's list is empty before; picobyte's, which has uiset, is not
-    return [*getattr(module, "interrogators", {}), BUILT_IN_TAGGER]
+    return dict(getattr(module, "interrogators", None) or {})
+
+
+def tagger_caches() -> tuple[Path, ...]:
+    """Where the tagger extension keeps what it downloaded: hub caches."""
+    chosen = getattr(shared.opts, "tagger_hf_cache_dir", None)
+    usual = Path(paths.models_path) / "interrogators"
+    return tuple(dict.fromkeys([*([Path(chosen).absolute()] if chosen else []), usual.absolute()]))

@@ -12,6 +12,7 @@ from lora_trainer.checkpoint.source import Checkpoint
 from lora_trainer.errors import BadCheckpoint
 from lora_trainer.events import Event
 from lora_trainer.host.protocol import ImageRequest, LoraCard, Paths, Picture
+from lora_trainer.tagging.tagger import Tagger
 
 
 class MemoryHost:
@@ -40,7 +41,7 @@ class MemoryHost:
         finally:
             self.turns.append("given back")
 
-    def taggers(self) -> list[str]:
+    def taggers(self) -> list[Tagger]:
         """None."""
         return []
 

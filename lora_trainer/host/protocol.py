@@ -12,6 +12,7 @@ from PIL import Image
 
 from lora_trainer.checkpoint.source import Checkpoint
 from lora_trainer.events import Event
+from lora_trainer.tagging.tagger import Tagger
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,8 @@ class Host(Protocol):
         """Wait for a turn, take merged LoRAs out, yield the torch device to use (``"cuda"``, ``"cpu"``); give all
         back."""
 
-    def taggers(self) -> list[str]:
-        """Names of the taggers that the host has installed."""
+    def taggers(self) -> list[Tagger]:
+        """The taggers that the host has installed; WD14 models are run without it."""
 
     def generate(self, requests: Sequence[ImageRequest]) -> Iterator[Picture]:
         """Draw the requests in order, outside of ``exclusive``; stops early when the host is interrupted."""

@@ -19,6 +19,7 @@ from lora_trainer.disk import write_whole
 from lora_trainer.errors import BadCheckpoint
 from lora_trainer.events import Event
 from lora_trainer.host.protocol import ImageRequest, LoraCard, Paths, Picture
+from lora_trainer.tagging.tagger import Tagger
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +51,8 @@ class StandaloneHost:
         with self._turn:
             yield choose_device(device)
 
-    def taggers(self) -> list[str]:
-        """None: tagging standalone is not built yet."""
+    def taggers(self) -> list[Tagger]:
+        """None of its own: WD14 models are run without a host."""
         return []
 
     def generate(self, requests: Sequence[ImageRequest]) -> Iterator[Picture]:

@@ -24,9 +24,11 @@ from lora_trainer.host.webui_model import (
     same_file,
     training_device,
 )
+from lora_trainer.host.webui_taggers import installed
 from lora_trainer.host.webui_turn import Turn
 from lora_trainer.language import translate
 from lora_trainer.status import Status
+from lora_trainer.tagging.tagger import Tagger
 
 log = logging.getLogger(__name__)
 
@@ -67,9 +69,9 @@ class WebUIHost:
         with self._turn.taken(), borrowed(live_model()):
             yield chosen
 
-    def taggers(self) -> list[str]:
-        """Names of the tagging models that are installed here."""
-        return compat.taggers()
+    def taggers(self) -> list[Tagger]:
+        """The tagger extension's models, deepbooru and BLIP."""
+        return installed(self._turn)
 
     def generate(self, requests: Sequence[ImageRequest]) -> Iterator[Picture]:
         """Draw in order, in one turn, through txt2img; what was skipped is drawn again. Ends early when asked to."""

@@ -174,7 +174,7 @@ def test_paths_lie_where_the_webui_has_them(paper: Paper, host: Any, tmp_path: P
     assert host.paths.loras == paper.loras
     assert host.paths.runs == tmp_path / "lora_trainer" / "runs"
     assert host.paths.checkpoints == tmp_path
-    assert host.taggers() == ["deepbooru"]
+    assert [tagger.name for tagger in host.taggers()] == ["deepbooru"]
 
 
 def test_installed_taggers_are_named(paper: Paper, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +182,7 @@ def test_installed_taggers_are_named(paper: Paper, host: Any, monkeypatch: pytes
     utils.interrogators = {}  # type: ignore[attr-defined]
     utils.refresh_interrogators = lambda: setattr(utils, "interrogators", {"wd14-vit-v2": 1})  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "tagger.utils", utils)
-    assert host.taggers() == ["wd14-vit-v2", "deepbooru"]
+    assert [tagger.name for tagger in host.taggers()] == ["wd14-vit-v2", "deepbooru"]
 
 
 def test_the_tab_opens_with_or_without_its_packages(paper: Paper, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,8 +22,12 @@ def write_set(character: str, folder: Path, count: int = COUNT) -> None:
     """Write ``count`` pictures with their captions (the trigger word is not among the tags) into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = random.Random(f"concept {character}")
+    shown = set[bytes]()
     for number in range(1, count + 1):
         scene = random_scene(rng, character)
+        while render(scene).tobytes() in shown:  # twice the same picture would teach nothing new
+            scene = random_scene(rng, character)
+        shown.add(render(scene).tobytes())
         words = tags(scene)
         rng.shuffle(words)
         render(scene).save(folder / f"{number:02d}.png", optimize=True)

@@ -1,0 +1,215 @@
+"""``python -m lora_trainer dataset …``: what can be done with a folder of images, without a run.
+
+A command is one ``DatasetCommand`` in ``COMMANDS``: its name, its help, the options it adds and what it does.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lora_trainer.commandline import add_settings, make_command, settings_of
+from lora_trainer.language import translate
+from lora_trainer.settings import Settings
+
+if TYPE_CHECKING:
+    from lora_trainer.dataset.checks import Brief, Finding
+    from lora_trainer.dataset.checks.facts import Survey
+
+Say = Callable[[str], None]
+NAMED = 8  # images of a finding that are named; --json names all
+PLACED = ("resolution", "enable_bucket", "min_bucket_reso", "max_bucket_reso", "bucket_reso_steps", "bucket_no_upscale")
+CHECKED = (
+    *("trigger", *PLACED, "repeats", "batch_size", "alpha_mask"),
+    *("caption_extension", "class_tokens", "caption_prefix", "caption_suffix", "max_token_length"),
+)
+BALANCED = (
+    *(*PLACED, "repeats", "batch_size", "epochs", "max_train_steps", "gradient_accumulation_steps"),
+    *("reg_data_dir", "validation_split", "seed", "caption_extension"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetCommand:
+    """One command on a folder. ``run`` says lines, and returns the exit status and what ``--json`` prints."""
+
+    name: str
+    help: str
+    add_options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace, str, Say], tuple[int, dict[str, Any]]]
+
+
+def add_dataset(commands: Any) -> None:
+    """Add ``dataset`` with its own commands to the command line."""
+    text = "check, mend and balance a folder of images"
+    top = commands.add_parser("dataset", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    inner = top.add_subparsers(dest="dataset_command", required=True, metavar="COMMAND")
+    for one in COMMANDS:
+        command = make_command(inner, one.name, one.help)
+        command.add_argument("folder", type=Path, help="folder of images, flat or with N_name sub-folders")
+        one.add_options(command)
+
+
+def run(options: argparse.Namespace, language: str, say: Say) -> tuple[int, dict[str, Any]]:
+    """Run the command that the options name. Raises ``UserError``."""
+    return next(one for one in COMMANDS if one.name == options.dataset_command).run(options, language, say)
+
+
+def _check_options(command: argparse.ArgumentParser) -> None:
+    from lora_trainer.dataset.checks.brief import GOALS
+
+    command.add_argument(
+        "--goal", choices=tuple(GOALS), default="character", help="what is learnt (default: %(default)s)"
+    )
+    add_settings(command, CHECKED)
+
+
+def _check(options: argparse.Namespace, language: str, say: Say) -> tuple[int, dict[str, Any]]:
+    """Name all findings; 0 where there are none."""
+    from lora_trainer.dataset.checks.findings import to_dict
+
+    survey, _, findings = _examined(options)
+    for finding in findings:
+        _tell(finding, survey, language, say)
+    counts = {f"{kind}s": sum(one.severity == kind for one in findings) for kind in ("error", "warning", "note")}
+    key = "doctor.summary" if findings else "doctor.silent"
+    say(translate(key, language, images=len(survey.images), findings=len(findings), **counts))
+    data = {"images": len(survey.images), **counts, "findings": [to_dict(finding, language) for finding in findings]}
+    return int(bool(findings)), data
+
+
+def _fix_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "keys", nargs="+", metavar="FINDING", help="kinds of findings to mend, as check calls them in brackets, or all"
+    )
+    _check_options(command)
+
+
+def _fix(options: argparse.Namespace, language: str, say: Say) -> tuple[int, dict[str, Any]]:
+    """Mend findings of these kinds one after the other; each is measured anew, since one remedy may mend two."""
+    from lora_trainer.dataset.checks import action_of, record
+
+    done: list[str] = []
+    tried: set[tuple[str, tuple[Path, ...]]] = set()
+    while True:
+        survey, brief, findings = _examined(options)
+        wanted = [
+            one for one in findings if {one.key, "all"} & set(options.keys) and (one.key, one.images) not in tried
+        ]
+        if not wanted:
+            break
+        finding = wanted[0]
+        tried.add((finding.key, finding.images))
+        if action := action_of(finding, survey, brief):
+            record(survey.folder, action)
+            done.append(finding.key)
+            say(translate("doctor.done", language, steps=len(action), help=finding.help(language)))
+    missing = [key for key in options.keys if key not in done and key != "all"]
+    for key in missing:
+        say(translate("doctor.nothing", language, kind=key))
+    return int(bool(missing)), {"mended": done}
+
+
+def _no_options(command: argparse.ArgumentParser) -> None:
+    """Nothing besides the folder."""
+
+
+def _undo(options: argparse.Namespace, language: str, say: Say) -> tuple[int, dict[str, Any]]:
+    """Take the last remedy back."""
+    from lora_trainer.dataset.checks import take_back
+
+    action = take_back(options.folder.absolute())
+    say(translate("doctor.undone" if action else "doctor.no_undo", language, steps=len(action or ())))
+    return int(action is None), {"steps": len(action or ())}
+
+
+def _balance_options(command: argparse.ArgumentParser) -> None:
+    add_settings(command, BALANCED)
+
+
+def _balance(options: argparse.Namespace, language: str, say: Say) -> tuple[int, dict[str, Any]]:
+    """Say how many steps a run has, and how often each folder is seen."""
+    import dataclasses
+
+    from lora_trainer.dataset.checks import survey
+    from lora_trainer.dataset.checks.balance import balance, dataset_of
+
+    settings = _settings(options)
+    found = balance(dataset_of(survey(settings.data, settings.captions), settings), settings)
+    say(found.sentence(language))
+    for share in found.shares:
+        plain = share.images * share.repeats == share.seen
+        percent = round(100 * share.seen / max(1, found.seen))
+        key = "balance.share" if plain else "balance.share_own"
+        say(f"  {translate(key, language, **dataclasses.asdict(share), percent=percent)}")
+    return 0, {**dataclasses.asdict(found), "sentence": found.sentence(language)}
+
+
+def _examined(options: argparse.Namespace) -> tuple[Survey, Brief, list[Finding]]:
+    from lora_trainer.dataset.bench.derived import derived_in
+    from lora_trainer.dataset.checks import Brief, check, survey
+
+    settings = _settings(options)
+    found = survey(settings.data, settings.captions)
+    parents = {found.folder / one.path: found.folder / one.parent for one in derived_in(found.folder)}
+    count = partial(_tokens, limit=settings.captions.max_token_length, folder=options.home / "cache")
+    brief = Brief(settings.data, settings.captions, options.goal, count, parents)
+    return found, brief, check(found, brief)
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    return settings_of(options, images=str(options.folder))
+
+
+def _tokens(text: str, limit: int, folder: Path) -> int:
+    """The tokens of a caption: an estimate, by CLIP's own vocabulary where the limit is near and it is at hand."""
+    from lora_trainer.dataset.checks.captioning import estimated_tokens
+
+    estimate = estimated_tokens(text)
+    if 2 * estimate < limit or estimate > 4 * limit:
+        return estimate
+    tokenizer = _tokenizer(folder)
+    return estimate if tokenizer is None else len(tokenizer.tokenize(text))
+
+
+@cache
+def _tokenizer(folder: Path) -> Any:
+    """CLIP's tokenizer; None where the package that carries its vocabulary is missing, or it cannot be kept."""
+    from lora_trainer.checkpoint.tokenizer import clip_tokenizer
+
+    try:
+        return clip_tokenizer(folder / "clip")
+    except OSError:
+        return None
+
+
+def _tell(finding: Finding, survey: Survey, language: str, say: Say) -> None:
+    """A finding in four lines: what, the images, why, and what helps."""
+    from lora_trainer.dataset.bench.notes import shown
+
+    severity = translate(f"doctor.{finding.severity}", language)
+    say(
+        shown(translate("doctor.line", language, severity=severity, kind=finding.key, what=finding.what(language)), 500)
+    )
+    for path in finding.images[:NAMED]:
+        inside = path.relative_to(survey.folder) if path.is_relative_to(survey.folder) else path
+        say(f"    {shown(str(inside))}")
+    if len(finding.images) > NAMED:
+        say(f"    {translate('doctor.more', language, count=len(finding.images) - NAMED)}")
+    say(f"  {translate('doctor.why', language, why=finding.why(language))}")
+    key = "doctor.help" if finding.remedy else "doctor.advice"
+    say(f"  {translate(key, language, help=finding.help(language))}")
+
+
+COMMANDS: tuple[DatasetCommand, ...] = (
+    DatasetCommand("check", "name what is wrong with the set, why it matters and what helps", _check_options, _check),
+    DatasetCommand("fix", "mend findings: files are set aside or rewritten, never deleted", _fix_options, _fix),
+    DatasetCommand("undo", "take the last remedy back", _no_options, _undo),
+    DatasetCommand(
+        "balance", "say how many steps a run has, and how often each folder is seen", _balance_options, _balance
+    ),
+)
