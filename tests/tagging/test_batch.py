@@ -78,7 +78,7 @@ def test_what_does_not_change_is_not_written(tmp_path: Path) -> None:
 def test_a_dry_run_tells_and_writes_nothing(tmp_path: Path) -> None:
     images = folder(tmp_path)
     events = list(tag_images(images, Colours(), Plan(dry=True)))
-    assert [event.tags for event in events if isinstance(event, Tagged)][0] == ("width 40", "hat")
+    assert next(event.tags for event in events if isinstance(event, Tagged)) == ("width 40", "hat")
     assert not list(tmp_path.glob("*.txt"))
 
 
