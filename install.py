@@ -10,6 +10,7 @@ import importlib.metadata
 import locale
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,20 @@ if TYPE_CHECKING:
 ACCEPTED = {"diffusers": ((0, 25), (1,)), "peft": ((0, 7), (1000,))}
 # diffusers 0.31 declares it; peft 0.13.2 asks for 0.17 but fails at import below 0.23. transformers 4.30 refuses 1.0.
 HUB = "huggingface_hub>=0.23.2,<1.0"
+# What tags images: any one of these will do, and two of them would overwrite each other's files.
+RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino", "onnxruntime-rocm")
+# WD14's third generation needs 1.17; from 1.27 on it needs a newer protobuf than the WebUI has.
+RUNTIME = "onnxruntime>=1.17,<1.27"
+# Which onnxruntime-gpu of the package index was made for which (CUDA, cuDNN); another one of either does not load.
+# https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html: CUDA 12 on the index from 1.19 on; builds
+# for cuDNN 8 do not run with cuDNN 9 and vice versa; PyTorch 2.3 has cuDNN 8, 2.4 has 9. The packages' own metadata
+# (their extras "cuda" and "cudnn") say CUDA 12 and cuDNN 9 up to 1.26, CUDA 13 and cuDNN 9 from 1.27 on.
+# There is none for CUDA 12 with cuDNN 8, which is what torch 2.1.2 has: those builds lie on an index of their own only.
+ON_CUDA = {
+    (11, 8): "onnxruntime-gpu>=1.17,<1.19",
+    (12, 9): "onnxruntime-gpu>=1.19,<1.27",
+    (13, 9): "onnxruntime-gpu>=1.27",
+}
 # Which versions to add, and which ones are known to work together with the WebUI's.
 STACK = Path(__file__).resolve().parent / "lora_trainer" / "stacks" / "webui.txt"
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -114,6 +129,45 @@ def explain(names: str, output: str) -> None:
     )
 
 
+def torch_cuda() -> tuple[int, int] | None:
+    """The major versions of CUDA and cuDNN that torch has, told from package versions; None where it has none."""
+    torch = installed("torch") or ""
+    release = tuple(int(part) for part in re.findall(r"\d+", torch.partition("+")[0])[:2])
+    build = re.fullmatch(r"cu(\d\d)\d+", torch.partition("+")[2])
+    packed = [major for major in (11, 12, 13) if installed(f"nvidia-cudnn-cu{major}")]
+    if not release or ("+" in torch and not build) or not (build or packed):
+        return None
+    cuda = int(build[1]) if build else packed[-1]
+    own = installed(f"nvidia-cudnn-cu{cuda}")  # on Windows cuDNN lies within torch itself
+    return cuda, int(own.partition(".")[0]) if own else (8 if release < (2, 4) else 9)
+
+
+def add_runtime() -> None:
+    """Add what runs tagging models: for the NVIDIA card where there is one and a build that fits torch's libraries."""
+    cuda = torch_cuda() if shutil.which("nvidia-smi") else None
+    wanted = [ON_CUDA[cuda], RUNTIME] if cuda in ON_CUDA else [RUNTIME]
+    if cuda and cuda not in ON_CUDA:
+        versions = f"CUDA {cuda[0]}, cuDNN {cuda[1]}"
+        say(
+            f"tagging will run on the processor: the package index has no onnxruntime-gpu for torch's {versions}.",
+            f"打标将在处理器上运行：软件包源中没有适合 torch 的 {versions} 的 onnxruntime-gpu。",
+        )
+    for requirement in wanted:
+        name = re.split("[<>=]", requirement)[0]
+        say(f"adding {name} (once) ...", f"正在添加 {name}（仅此一次）……")
+        done = pip_install([requirement])
+        if done.returncode == 0:
+            say(f"added {name}; no other package was moved.", f"已添加 {name}；其他包的版本没有变动。")
+            return
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("ERROR: ")]
+    why = "; ".join(line.removeprefix("ERROR: ") for line in lines[:2]) or "pip"
+    say(
+        f"{name} could not be added: {why}. No package was changed; everything works but tagging with WD14 models. "
+        "Next: remove the cause, then restart the WebUI.",
+        f"无法添加 {name}：{why}。没有改动任何包；除 WD14 打标外一切可用。下一步：请排除原因，然后重启 WebUI。",
+    )
+
+
 def add(names: list[str]) -> None:
     """Add the missing packages, or say why not."""
     listed = ", ".join(names)
@@ -148,6 +202,8 @@ def main() -> None:
             report_unfit(name, version)
     if missing := [name for name, version in found.items() if version is None]:
         add(missing)
+    if not any(installed(name) for name in RUNTIMES):
+        add_runtime()
 
 
 if __name__ == "__main__":

@@ -47,6 +47,10 @@ def shelf(tmp_path_factory, make_wheel, install_module) -> Path:
     for name, version in {**NEWER, "importlib_metadata": "8.0", "psutil": "7.0"}.items():
         make_wheel(folder, name, version)
     make_wheel(folder, "huggingface_hub", "1.2.0")
+    for version in ("1.16.0", "1.26.0", "1.27.0"):
+        make_wheel(folder, "onnxruntime", version)
+    for version in ("1.18.1", "1.26.0", "1.27.0"):
+        make_wheel(folder, "onnxruntime_gpu", version)
     return folder
 
 
@@ -110,6 +114,7 @@ def test_adds_what_is_missing_and_moves_nothing(webui: WebUI, install_module: Mo
         "diffusers": pins["diffusers"],
         "peft": pins["peft"],
         "importlib_metadata": "8.0",
+        "onnxruntime": "1.26.0",
         "psutil": "7.0",
     }
     assert "added diffusers, peft" in said
@@ -125,7 +130,7 @@ def test_a_second_start_is_silent_and_needs_no_pip(webui: WebUI) -> None:
 
 
 def test_an_idle_start_does_not_even_load_subprocess(webui: WebUI, make_wheel, tmp_path) -> None:
-    for name in ("diffusers", "peft"):
+    for name in ("diffusers", "peft", "onnxruntime_directml"):
         webui.put(make_wheel(tmp_path, name, "0.31.0"))
     code = "import runpy, sys; runpy.run_path(sys.argv[1], run_name='__main__'); print('subprocess' in sys.modules)"
     command = [webui.python, "-c", code, str(ROOT / "install.py")]
@@ -145,6 +150,7 @@ def test_a_newer_version_of_another_extension_stays(webui: WebUI, make_wheel, tm
 def test_an_unfit_version_is_reported_and_left_alone(webui: WebUI, make_wheel, tmp_path, version: str) -> None:
     webui.put(make_wheel(tmp_path, "diffusers", version))
     webui.put(make_wheel(tmp_path, "peft", "0.15.0"))
+    webui.put(make_wheel(tmp_path, "onnxruntime", "1.17.0"))
     before = webui.versions()
     said = webui.start()
     assert f"diffusers {version} is installed, but training needs 0.25" in said
@@ -153,6 +159,7 @@ def test_an_unfit_version_is_reported_and_left_alone(webui: WebUI, make_wheel, t
 
 
 def test_a_conflict_moves_nothing_and_says_what_to_do(webui: WebUI, make_wheel, tmp_path) -> None:
+    webui.put(make_wheel(tmp_path, "onnxruntime", "1.17.0"))
     shutil.rmtree(webui.packages / "huggingface_hub-0.23.4.dist-info")
     webui.put(make_wheel(tmp_path, "huggingface_hub", "0.20.3"))
     before = webui.versions()
@@ -172,6 +179,7 @@ def test_a_conflict_inside_a_requirement_names_it(webui: WebUI, make_wheel, tmp_
     make_wheel(shelf, "diffusers", install_module.reviewed()["diffusers"], ["safetensors>=0.5"])
     make_wheel(shelf, "peft", install_module.reviewed()["peft"])
     make_wheel(shelf, "safetensors", "0.6.0")
+    webui.put(make_wheel(tmp_path, "onnxruntime", "1.17.0"))
     before = webui.versions()
     said = webui.start(PIP_FIND_LINKS=str(shelf))
     assert webui.versions() == before
@@ -184,6 +192,8 @@ def test_without_a_network_nothing_moves_and_the_start_goes_on(webui: WebUI, tmp
     said = webui.start(PIP_FIND_LINKS=str(tmp_path))
     assert webui.versions() == before
     assert "diffusers, peft could not be added: " in said
+    assert "onnxruntime could not be added: " in said
+    assert "everything works but tagging with WD14" in said
     assert "No matching distribution" in said
     assert "INDEX_URL may name a mirror" in said
 
@@ -249,3 +259,66 @@ def test_accepted_versions(install_module: ModuleType, name: str, version: str, 
 def test_what_it_adds_is_what_it_accepts(install_module: ModuleType) -> None:
     pins = install_module.reviewed()
     assert all(install_module.is_accepted(name, pins[name]) for name in install_module.ACCEPTED)
+
+
+@pytest.fixture
+def card(tmp_path: Path) -> str:
+    """A PATH on which an NVIDIA driver's tool lies."""
+    tool = tmp_path / "driver" / ("nvidia-smi.exe" if os.name == "nt" else "nvidia-smi")
+    tool.parent.mkdir()
+    tool.write_bytes(b"")
+    tool.chmod(0o755)
+    return os.pathsep.join([str(tool.parent), os.environ["PATH"]])
+
+
+@pytest.mark.parametrize(
+    ("cudnn", "added", "said"),
+    [
+        ("nvidia_cudnn_cu12==9.1.0.70", {"onnxruntime-gpu": "1.26.0"}, "added onnxruntime-gpu"),
+        ("nvidia_cudnn_cu12==8.9.2.26", {"onnxruntime": "1.26.0"}, "no onnxruntime-gpu for torch's CUDA 12, cuDNN 8"),
+    ],
+)
+def test_a_card_gets_the_runtime_of_torchs_own_libraries(
+    webui: WebUI, make_wheel, tmp_path, card, cudnn, added, said
+) -> None:
+    for name in ("diffusers", "peft"):
+        webui.put(make_wheel(tmp_path, name, "0.31.0"))
+    webui.put(make_wheel(tmp_path, *cudnn.split("==")))
+    before = webui.versions()
+    assert said in webui.start(PATH=card)
+    after = webui.versions()
+    assert {name.replace("_", "-"): version for name, version in after.items() if name not in before} == added
+    assert {name: after[name] for name in before} == before
+
+
+def test_without_a_card_the_runtime_is_the_plain_one(webui: WebUI, make_wheel, tmp_path) -> None:
+    webui.put(make_wheel(tmp_path, "nvidia_cudnn_cu12", "9.1.0.70"))
+    assert "onnxruntime-gpu" not in webui.start(PATH=str(tmp_path))
+    assert "onnxruntime" in webui.versions()
+
+
+def test_a_card_whose_runtime_is_not_to_be_had_gets_the_plain_one(webui: WebUI, make_wheel, tmp_path, card) -> None:
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    make_wheel(shelf, "onnxruntime", "1.26.0")
+    webui.put(make_wheel(tmp_path, "nvidia_cudnn_cu12", "9.1.0.70"))
+    assert "added onnxruntime;" in webui.start(PATH=card, PIP_FIND_LINKS=str(shelf))
+
+
+@pytest.mark.parametrize(
+    ("packages", "cuda"),
+    [
+        ({"torch": "2.1.2+cu121"}, (12, 8)),  # Windows: cuDNN lies within torch
+        ({"torch": "2.4.0+cu124"}, (12, 9)),
+        ({"torch": "2.0.1+cu118"}, (11, 8)),
+        ({"torch": "2.1.2", "nvidia-cudnn-cu12": "8.9.2.26"}, (12, 8)),  # Linux, from the package index
+        ({"torch": "2.9.0+cu130", "nvidia-cudnn-cu13": "9.13.0.50"}, (13, 9)),
+        ({"torch": "2.1.2+cpu", "nvidia-cudnn-cu12": "8.9.2.26"}, None),
+        ({"torch": "2.1.2+rocm5.6"}, None),
+        ({"torch": "2.1.2"}, None),
+        ({}, None),
+    ],
+)
+def test_torchs_libraries_are_told_from_its_version(install_module, monkeypatch, packages, cuda) -> None:
+    monkeypatch.setattr(install_module, "installed", packages.get)
+    assert install_module.torch_cuda() == cuda

@@ -1,7 +1,8 @@
 """Having a model's files: found where they lie already, or fetched from the hub with progress.
 
-huggingface_hub does the fetching, so that its cache, its proxies and its tokens are the user's usual ones, and a
-download that broke off goes on where it was. It runs in a process of its own, which can be stopped.
+huggingface_hub does the fetching, so that its cache, its proxies and its tokens are the user's usual ones. It runs in a
+process of its own, which can be stopped. A download that broke off goes on where it was with the versions that the
+WebUI takes (below 1.0); newer ones begin a file anew in every process.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ WORKER = Path(__file__).with_name("fetch_worker.py")
 HUB = "https://huggingface.co"
 SHA256 = re.compile(r"[0-9a-f]{64}")
 INCOMPLETE = "*.incomplete"  # how the hub's library names what is not whole yet
+NEVER_RESUMED = re.compile(r"\.[0-9a-f]{8}\.incomplete")  # and its newer versions, which never look at it again
 POLL_S = 0.5
 
 
@@ -160,18 +162,25 @@ def _downloading(model: Model, file: RemoteFile, sources: Sources) -> Iterator[i
         "cache_dir": str(sources.cache),
         "endpoint": sources.address,
     }
+    blobs = _repository(sources.cache, model) / "blobs"
+    others = set(blobs.glob(INCOMPLETE))
     with tempfile.TemporaryFile() as said:
-        pipes = {"stdin": subprocess.PIPE, "stdout": said, "stderr": said}
-        hidden = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # on Windows
-        process = subprocess.Popen([sys.executable, str(WORKER)], creationflags=hidden, **pipes)
+        process = subprocess.Popen(
+            [sys.executable, str(WORKER)],
+            stdin=subprocess.PIPE,
+            stdout=said,
+            stderr=said,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # on Windows
+        )
         try:
             with suppress(BrokenPipeError):
                 process.communicate(json.dumps(asked).encode(), timeout=POLL_S)
         except subprocess.TimeoutExpired:
-            yield from _watched(process, _repository(sources.cache, model))
+            yield from _watched(process, blobs)
         finally:
             process.kill()
             process.wait()
+            _tidy(set(blobs.glob(INCOMPLETE)) - others)
         if process.returncode != 0:
             said.seek(0)
             lines = said.read().decode("utf-8", "replace").strip().splitlines()
@@ -179,11 +188,19 @@ def _downloading(model: Model, file: RemoteFile, sources: Sources) -> Iterator[i
             raise BadTagger("tagger_download", field="tagger", reason=_reason(lines), **values)
 
 
-def _watched(process: subprocess.Popen[bytes], repository: Path) -> Iterator[int]:
+def _tidy(parts: set[Path]) -> None:
+    """Remove what a stopped download has left, where it is never continued."""
+    for part in parts:
+        if NEVER_RESUMED.search(part.name):
+            with suppress(OSError):
+                part.unlink()
+
+
+def _watched(process: subprocess.Popen[bytes], blobs: Path) -> Iterator[int]:
     """The size of the file that grows, until the process ends."""
     while True:
         sizes = []
-        for part in (repository / "blobs").glob(INCOMPLETE):
+        for part in blobs.glob(INCOMPLETE):
             with suppress(OSError):  # it is whole now
                 sizes.append((part.stat().st_mtime, part.stat().st_size))
         if sizes:

@@ -44,9 +44,7 @@ class Session:
         self.notice: Noticed | None = None
         self._runtime = _runtime()
         self._errors = _errors()
-        self._session = self._open_on_cuda() if device != "cpu" else None
-        if self._session is None:
-            self._session = self._open([CPU])
+        self._session: Any = (self._open_on_cuda() if device != "cpu" else None) or self._open([CPU])
         if len(self._session.get_inputs()) != 1 or not self._session.get_outputs():
             raise BadTagger("tagger_other_model", field="tagger", name=path, found="inputs")
 
