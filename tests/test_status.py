@@ -25,8 +25,9 @@ def test_events_survive_a_line_of_json() -> None:
     chosen = Chosen(epoch=3, weight=0.8, lora="x", reasons=("because", "so"))
     for event in (START, chosen, Validated(epoch=0, held_out=0.5, train=0.4), Finished(outcome="finished")):
         assert from_dict(lines(event)[0]) == event
-    of_a_run = {kind for kind in Event.__subclasses__() if kind.__module__ == events.__name__}
-    assert set(events.KINDS.values()) == of_a_run  # what other rooms tell is not kept in a run's folder
+    of_a_run = {kind.__name__ for kind in Event.__subclasses__() if kind.__module__ == events.__name__}
+    names = {kind.__name__ for kind in events.KINDS.values()}
+    assert names == of_a_run  # what other rooms tell is not kept in a run's folder
 
 
 def test_the_time_left_is_told_only_when_it_can_be() -> None:
