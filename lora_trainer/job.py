@@ -85,27 +85,30 @@ class Job:
 
 def prepare(settings: Settings, host: Host, language: str = English, team: Team | None = None) -> Job:
     """Check everything that can be checked without loading a model, and make the run folder. Raises ``UserError``."""
-    check_settings(settings)
-    family = family_of(host.checkpoint(_checkpoint_path(settings)))
-    plan = Plan(gather(settings.data, settings.captions, settings.training.seed), settings, team or Team())
-    files = lora_files(settings, host.paths.loras, [e for e in range(1, plan.epochs + 1) if plan.saved(e)])
+    family, plan, files = _planned(settings, host, team or Team())
     check_free(settings, next(iter(files.values())).parent)
     return Job(Run.create(host.paths.runs, settings), plan, host, files, family, language)
 
 
 def reopen(run: Run, host: Host, language: str = English) -> Job:
     """A run that was stopped or broken off, ready to go on. Raises ``UserError`` when it cannot."""
-    settings = run.settings()
-    check_settings(settings)
-    family = family_of(host.checkpoint(_checkpoint_path(settings)))
-    plan = Plan(gather(settings.data, settings.captions, settings.training.seed), settings)
-    files = lora_files(settings, host.paths.loras, [e for e in range(1, plan.epochs + 1) if plan.saved(e)])
+    family, plan, files = _planned(run.settings(), host, Team())
     job = Job(run, plan, host, files, family, language, goes_on=True)
     if not job.state.is_file():
         raise BadSettings("state_missing", name=run.id)
     for event in run.events():
         _note(job, event)
     return job
+
+
+def _planned(settings: Settings, host: Host, team: Team) -> tuple[Family, Plan, dict[int, Path]]:
+    """The checked run: its model's family, its steps, and the file of each epoch that gets one. Raises
+    ``UserError``."""
+    check_settings(settings)
+    family = family_of(host.checkpoint(_checkpoint_path(settings)))
+    plan = Plan(gather(settings.data, settings.captions, settings.training.seed), settings, team)
+    saved = [epoch for epoch in range(1, plan.epochs + 1) if plan.saved(epoch)]
+    return family, plan, lora_files(settings, host.paths.loras, saved)
 
 
 def check_settings(settings: Settings) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -75,24 +75,20 @@ class Learner(Model):
             parts.unet.enable_gradient_checkpointing()
             for encoder in parts.text_encoders:
                 encoder.module.gradient_checkpointing_enable()
+        self._train(True)
+
+    def _train(self, mode: bool) -> None:
+        """Whether things are dropped at random and activations recomputed."""
+        for module in (self.parts.unet, *(encoder.module for encoder in self.parts.text_encoders)):
+            module.train(mode)
 
     @contextmanager
-    def studying(self, step: int) -> Iterator[None]:
-        """Training mode, and, where something is dropped at random, random numbers of the step's own."""
+    def own_chance(self, step: int) -> Iterator[None]:
+        """Random numbers of the step's own, where something is dropped at random."""
         network = self.adapter.network
-        drops = network.dropout or network.rank_dropout or network.module_dropout
-        learning = (self.parts.unet, *(encoder.module for encoder in self.parts.text_encoders))
-        for module in learning:
-            module.train()
-        try:
-            with self._own_chance(step) if drops else nullcontext():
-                yield
-        finally:
-            for module in learning:
-                module.eval()
-
-    @contextmanager
-    def _own_chance(self, step: int) -> Iterator[None]:
+        if not (network.dropout or network.rank_dropout or network.module_dropout):
+            yield
+            return
         device = self.precision.device
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             text = f"dropout {self.settings.training.seed} {step} {self.team.rank}"
@@ -133,9 +129,13 @@ class Learner(Model):
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Have the weights in place that are saved, measured and drawn with."""
-        with averaged(self.optimizer), self.average.applied():
-            yield
+        """Have the weights in place that are saved, measured and drawn with, and nothing dropped."""
+        self._train(False)
+        try:
+            with averaged(self.optimizer), self.average.applied():
+                yield
+        finally:
+            self._train(True)
 
     def state(self) -> dict[str, Any]:
         """All that a step depends on besides settings and data."""
@@ -166,6 +166,7 @@ class Learner(Model):
 
     def close(self) -> None:
         """Take the adapter out again; the modules beneath are as they were."""
+        self._train(False)
         self.adapter.close()
 
 

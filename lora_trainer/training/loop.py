@@ -53,7 +53,7 @@ def train(learner: Learner, lesson: Lesson, commands: Commands) -> Iterator[Even
             if step.number <= learner.done:
                 continue
             started = time.perf_counter()
-            with learner.studying(step.number):
+            with learner.own_chance(step.number):
                 loss, lr = learner.step(gather_gradients(learner, lesson, step))
             seconds = time.perf_counter() - started
 
@@ -88,8 +88,10 @@ def batch_losses(learner: Learner, lesson: Lesson, batch: Batch) -> torch.Tensor
     moments = torch.stack([encoded.latents(*one) for one in seen])
     sizes = torch.stack([encoded.sizes(*one) for one in seen])
     drawn = draw(moments, batch.numbers, settings.training.seed, settings.loss, learner.parts.noise.steps)
-    prior = settings.loss.prior_loss_weight
-    factors = torch.tensor([prior if shown.is_reg else 1.0 for shown in batch.shown], device=device)
+    factors = None
+    if any(shown.is_reg for shown in batch.shown):
+        prior = settings.loss.prior_loss_weight
+        factors = torch.tensor([prior if shown.is_reg else 1.0 for shown in batch.shown], device=device)
     predict = learner.predict(text_of(learner, lesson, batch), sizes)
     return losses(predict, drawn, learner.objective, mask_of(encoded, seen, drawn.latents), factors)
 

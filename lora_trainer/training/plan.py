@@ -72,9 +72,10 @@ class Plan:
         batches = epoch_batches(self.dataset.learnt, self._data, settings.captions, settings.training.seed, epoch)
         together = settings.training.gradient_accumulation_steps
         image = (epoch - 1) * self.images_per_epoch
-        for turn in range(self.steps_per_epoch):
-            number = (epoch - 1) * self.steps_per_epoch + turn + 1
-            if number > self.steps:
+        per_epoch, last = self.steps_per_epoch, self.steps
+        for turn in range(per_epoch):
+            number = (epoch - 1) * per_epoch + turn + 1
+            if number > last:
                 return
             whole = batches[turn * together : (turn + 1) * together]
             own = []
