@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,39 +152,18 @@ def _balance(options: argparse.Namespace, language: str, say: Say) -> tuple[int,
 def _examined(options: argparse.Namespace) -> tuple[Survey, Brief, list[Finding]]:
     from lora_trainer.dataset.bench.derived import derived_in
     from lora_trainer.dataset.checks import Brief, check, survey
+    from lora_trainer.dataset.checks.tokens import count_tokens
 
     settings = _settings(options)
     found = survey(settings.data, settings.captions)
     parents = {found.folder / one.path: found.folder / one.parent for one in derived_in(found.folder)}
-    count = partial(_tokens, limit=settings.captions.max_token_length, folder=options.home / "cache")
+    count = partial(count_tokens, limit=settings.captions.max_token_length, folder=options.home / "cache")
     brief = Brief(settings.data, settings.captions, options.goal, count, parents)
     return found, brief, check(found, brief)
 
 
 def _settings(options: argparse.Namespace) -> Settings:
     return settings_of(options, images=str(options.folder))
-
-
-def _tokens(text: str, limit: int, folder: Path) -> int:
-    """The tokens of a caption: an estimate, by CLIP's own vocabulary where the limit is near and it is at hand."""
-    from lora_trainer.dataset.checks.captioning import estimated_tokens
-
-    estimate = estimated_tokens(text)
-    if 2 * estimate < limit or estimate > 4 * limit:
-        return estimate
-    tokenizer = _tokenizer(folder)
-    return estimate if tokenizer is None else len(tokenizer.tokenize(text))
-
-
-@cache
-def _tokenizer(folder: Path) -> Any:
-    """CLIP's tokenizer; None where the package that carries its vocabulary is missing, or it cannot be kept."""
-    from lora_trainer.checkpoint.tokenizer import clip_tokenizer
-
-    try:
-        return clip_tokenizer(folder / "clip")
-    except OSError:
-        return None
 
 
 def _tell(finding: Finding, survey: Survey, language: str, say: Say) -> None:

@@ -27,11 +27,13 @@ RATING = "rating:"  # how DeepDanbooru's list marks ratings
 class HostTagger:
     """Implements ``Tagger`` with a function that reads some images."""
 
+    writes_sentences = False
+
     def __init__(
-        self, name: str, read: Callable[[Sequence[Image.Image]], list[Reading]], turn: Turn, sentences: bool = False
+        self, name: str, read: Callable[[Sequence[Image.Image]], list[Reading]], forget: Callable[[], None], turn: Turn
     ) -> None:
-        self.name, self.writes_sentences = name, sentences
-        self._read, self._turn = read, turn
+        self.name = name
+        self._read, self._forget, self._turn = read, forget, turn
 
     def tag(self, images: Sequence[Image.Image]) -> list[Reading]:
         """One reading an image. Raises ``BadTagger`` whatever goes wrong in the WebUI's or an extension's code."""
@@ -42,6 +44,15 @@ class HostTagger:
                 log.exception("the tagger %s failed", self.name)
                 reason = str(error).strip().partition("\n")[0][:300] or type(error).__name__
                 raise BadTagger("tagger_of_host", field="tagger", name=self.name, reason=reason) from error
+
+    def unload(self) -> None:
+        """Have the WebUI or the extension let go of the model; a failure there is logged, and no more."""
+        with self._in_turn():
+            try:
+                self._forget()
+                devices.torch_gc()
+            except Exception:
+                log.exception("the tagger %s could not be unloaded", self.name)
 
     @contextmanager
     def _in_turn(self) -> Iterator[None]:
@@ -55,12 +66,18 @@ class HostTagger:
 
 def installed(turn: Turn) -> list[Tagger]:
     """Everything that can tag here: the extension's models first, as the better ones."""
-    names = compat.interrogators()
-    found: list[Tagger] = [HostTagger(name, _Extension(name).read, turn) for name in names]
-    found.append(HostTagger("deepbooru", _deepbooru, turn))
+    extension = [_Extension(name) for name in compat.interrogators()]
+    found: list[Tagger] = [HostTagger(one.name, one.read, one.forget, turn) for one in extension]
+    found.append(HostTagger("deepbooru", _deepbooru, _forget_deepbooru, turn))
     if getattr(shared, "interrogator", None) is not None:
-        found.append(HostTagger("blip", _blip, turn, sentences=True))
+        found.append(HostCaptioner("blip", _blip, _forget_blip, turn))
     return found
+
+
+class HostCaptioner(HostTagger):
+    """The same for one that writes sentences."""
+
+    writes_sentences = True
 
 
 class _Extension:
@@ -78,6 +95,10 @@ class _Extension:
             readings.append(Reading(general=_floats(tags), ratings=_floats(ratings)))
         return readings
 
+    def forget(self) -> None:
+        """Both forms keep a model until their own button is pressed."""
+        compat.interrogators()[self.name].unload()
+
 
 def _deepbooru(images: Sequence[Image.Image]) -> list[Reading]:
     """DeepDanbooru's probabilities. Its own ``tag`` would drop, escape and join tags as the WebUI's settings say."""
@@ -89,6 +110,14 @@ def _deepbooru(images: Sequence[Image.Image]) -> list[Reading]:
         return [_deepbooru_reading(deepbooru.model.model, resize_image, image) for image in images]
     finally:
         deepbooru.model.stop()
+
+
+def _forget_deepbooru() -> None:
+    """After its work it waits in the computer's memory, or on the card where the user wants that, and stays there."""
+    from modules import deepbooru
+
+    if not _kept_on_card():
+        deepbooru.model.model = None  # the WebUI loads it when it is asked for again
 
 
 def _deepbooru_reading(net: Any, resize: Callable[..., Image.Image], image: Image.Image) -> Reading:
@@ -118,6 +147,18 @@ def _blip(images: Sequence[Image.Image]) -> list[Reading]:
     finally:
         interrogator.send_blip_to_ram()
     return [Reading({sentence: 1.0} if sentence else {}) for sentence in sentences]
+
+
+def _forget_blip() -> None:
+    """As ``_forget_deepbooru``; the WebUI's own ``unload`` would only move it."""
+    interrogator: Any = shared.interrogator
+    if not _kept_on_card():
+        interrogator.blip_model = None
+
+
+def _kept_on_card() -> bool:
+    """Whether the user has the WebUI keep its taggers ready."""
+    return bool(getattr(shared.opts, "interrogate_keep_models_in_memory", False))
 
 
 def _floats(tags: dict[str, Any]) -> dict[str, float]:

@@ -42,7 +42,7 @@ class GitCaptioner:
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             line = (str(error).strip().splitlines() or ["?"])[0][:300]
             raise BadTagger("tagger_not_git", field="tagger", name=folder, reason=line) from error
-        self._model = model.eval().to(device)
+        self._model: Any = model.eval().to(device)
 
     def tag(self, images: Sequence[Image.Image]) -> list[Reading]:
         """One sentence an image, found by a search with three beams."""
@@ -55,3 +55,11 @@ class GitCaptioner:
             tokens = self._model.generate(pixel_values=pixels.to(self._device), max_length=LONGEST, num_beams=3)
         texts = self._processor.batch_decode(tokens, skip_special_tokens=True)
         return [Reading({" ".join(text.split()): 1.0} if text.strip() else {}) for text in texts]
+
+    def unload(self) -> None:
+        """Let go of the model, and of what torch keeps of the card's memory for it."""
+        import torch
+
+        self._model = None
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()

@@ -74,6 +74,10 @@ class Session:
         self._session = self._open([CPU])
         return self.run(batch)
 
+    def close(self) -> None:
+        """Give the model's memory back; nothing runs here any more."""
+        self._session = None
+
     def _run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         found: npt.NDArray[np.float32] = self._session.run([outputs[0].name], {inputs[0].name: batch})[0]

@@ -46,3 +46,7 @@ class Tagger(Protocol):
 
     def tag(self, images: Sequence[Image.Image]) -> list[Reading]:
         """One reading an image, in order, with all probabilities. Raises ``BadTagger``."""
+
+    def unload(self) -> None:
+        """The tagging is over: give the model's memory back. Raises nothing. A host's tagger can be asked again and
+        loads its model then; one of ours is made anew."""

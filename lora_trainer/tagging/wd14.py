@@ -84,6 +84,10 @@ class Wd14:
         rows = [row for batch in self._batches(images) for row in self._probabilities(batch)]
         return [self._tags.reading(row) for row in rows[: len(images)]]
 
+    def unload(self) -> None:
+        """Let go of the model."""
+        self._session.close()
+
     def _batches(self, images: Sequence[Image.Image]) -> Iterator[npt.NDArray[np.float32]]:
         """(B, H, W, 3); where the model's batch is fixed, white images fill up the last."""
         for start in range(0, len(images), self._batch):

@@ -87,6 +87,24 @@ def test_blip_writes_sentences_without_clip(paper: Paper, host: Any, monkeypatch
     assert [reading.general for reading in blip.tag([RED, RED])] == [{"a RGB picture, of 64 pixels": 1.0}] * 2
     assert interrogator.dtype == torch.float32
     assert "blip away" in paper.log
+    blip.unload()
+    assert interrogator.blip_model is None
+
+
+def test_the_webui_keeps_its_models_where_the_user_wants_that(
+    paper: Paper, host: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrogator = with_modules(paper, monkeypatch)
+    booru = sys.modules["modules.deepbooru"].model
+    sys.modules["modules.shared"].opts.interrogate_keep_models_in_memory = True
+    for name in ("deepbooru", "blip"):
+        tagger(host, name).tag([RED])
+        tagger(host, name).unload()
+    assert booru.model is not None and interrogator.blip_model is not None
+    sys.modules["modules.shared"].opts.interrogate_keep_models_in_memory = False
+    tagger(host, "deepbooru").unload()
+    assert booru.model is None
+    assert not paper.lock.locked()
 
 
 def test_a_turn_that_is_ours_is_used(paper: Paper, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +116,14 @@ def test_a_turn_that_is_ours_is_used(paper: Paper, host: Any, monkeypatch: pytes
 class Interrogator:
     """A model of the extension, as both its forms have it."""
 
+    loaded = False
+
+    def unload(self) -> bool:
+        unloaded, self.loaded = self.loaded, False
+        return unloaded
+
     def interrogate(self, image: Image.Image) -> tuple[dict[str, Any], dict[str, Any]]:
+        self.loaded = True
         red = np.float32(np.asarray(image)[..., 0].mean() / 255)
         return {"general": np.float32(0.9)}, {"1girl": red, "long_hair": 0.001}
 
@@ -115,8 +140,12 @@ def test_the_extension_in_both_forms(paper: Paper, host: Any, monkeypatch: pytes
         utils.refresh_interrogators = lambda: setattr(utils, "interrogators", models)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "tagger.utils", utils)
     found = tagger(host, "wd14-vit-v2")
-    utils.interrogators = {"wd14-vit-v2": Interrogator()}  # type: ignore[attr-defined]
+    other = Interrogator()
+    utils.interrogators = {"wd14-vit-v2": other}  # type: ignore[attr-defined]
     (reading,) = found.tag([RED])
+    assert other.loaded
+    found.unload()
+    assert not other.loaded
     assert reading.general == {"1girl": 1.0, "long_hair": 0.001}
     assert reading.ratings == {"general": pytest.approx(0.9)}
     assert all(type(value) is float for value in (*reading.general.values(), *reading.ratings.values()))
@@ -129,6 +158,7 @@ def test_what_fails_in_an_extension_is_one_sentence(paper: Paper, host: Any, mon
     with pytest.raises(BadTagger) as caught:
         tagger(host, "broken").tag([RED])
     assert says(caught.value, "broken", "interrogate")
+    tagger(host, "broken").unload()  # fails in the log alone
     assert not paper.lock.locked()
 
 
