@@ -34,14 +34,14 @@ from worlds.sprites.oracle import concept_match
 
 MORE_PROMPTS = ("green background, large, on the left", "pink background, large, in the middle, blue hat")
 # What each kind wants beside the demonstration's settings: the products of small numbers in LoHa and LoKr, and the
-# factors of IA3, need larger steps.
+# factors of IA3, need larger steps. IA3's factors alone cannot draw a new figure; with those of the norms they can.
 PRESETS: dict[str, dict[str, Any]] = {
     "LoRA": {},
     "LoCon": {"conv_dim": 8, "conv_alpha": 8.0, "unet_lr": 1e-3},
     "LoHa": {"network_dim": 8, "network_alpha": 8.0, "unet_lr": 4e-3},
     "LoKr": {"network_dim": 16, "network_alpha": 16.0, "network_args": ("factor=4",), "unet_lr": 4e-3},
     "DoRA": {"unet_lr": 2e-3},
-    "IA3": {"unet_lr": 2e-2},
+    "IA3": {"unet_lr": 2e-2, "network_args": ("train_norm=True",)},
 }
 
 
