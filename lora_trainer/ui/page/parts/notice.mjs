@@ -1,6 +1,6 @@
 /* Sentences that stand out: a problem, a warning, something to know. */
 
-import {make, uid} from "../dom.mjs";
+import {make, replace, uid} from "../dom.mjs";
 import {alertUser} from "../live.mjs";
 import {say} from "../texts.mjs";
 
@@ -31,4 +31,11 @@ export function clearProblem(node) {
     const row = node.closest("[data-problems]") || node.closest(".lt-row") || node;
     const old = row.dataset.problem && document.getElementById(row.dataset.problem);
     if (old) old.remove();
+}
+
+/** Show a notice above the steps, in place of the one before. */
+export function news(kind, content, options = {}) {
+    const box = notice(kind, content, {...options, onclose: () => box.remove()});
+    replace(document.querySelector("#lora_trainer .lt-news"), box);
+    return box;
 }
