@@ -44,6 +44,8 @@ def test_a_file_turns_back_into_the_same_settings(tmp_path: Path, suffix: str) -
         ({"lr_scheduler": "zigzag"}, "setting_choice"),
         ({"unet_lrr": 1.0}, "setting_unknown"),
         ({"unet_lr": float("nan")}, "setting_range"),
+        ({"background": "#fff"}, "setting_colour"),
+        ({"background": "transparent"}, "setting_colour"),
     ],
 )
 def test_bad_values_name_their_setting(values: dict[str, object], key: str) -> None:

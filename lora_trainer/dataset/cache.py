@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from PIL import ImageColor
 from safetensors import SafetensorError, safe_open  # type: ignore[attr-defined,unused-ignore]  # old stubs lack it
 from safetensors.torch import load, save
 
@@ -70,10 +71,14 @@ def file_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def latents_key(image_hash: str, placement: Placement, model_key: str, flipped: bool = False) -> str:
-    """The key of an image's latents: its content, how it is resized, cropped and mirrored, and who encodes it."""
+def latents_key(
+    image_hash: str, placement: Placement, model_key: str, flipped: bool = False, background: str = "white"
+) -> str:
+    """The key of an image's latents: its content, how it is resized, cropped and mirrored, who encodes it, and the
+    colour behind what is transparent."""
     kind = "mirrored latents" if flipped else "latents"
-    return _key(kind, PREPARATION, image_hash, dataclasses.astuple(placement), model_key)
+    colour = ImageColor.getrgb(background)
+    return _key(kind, PREPARATION, image_hash, dataclasses.astuple(placement), model_key, colour)
 
 
 def mask_key(mask_hash: str, placement: Placement, opacity: bool) -> str:

@@ -53,9 +53,9 @@ class _Batch:
     compute: Callable[[], Sequence[Tensors]]
 
 
-def prepare(path: Path, placement: Placement) -> torch.Tensor:
-    """The image as the VAE takes it: resized, cropped, (3, H, W) in -1..1."""
-    picture = open_picture(path)
+def prepare(path: Path, placement: Placement, background: str = "white") -> torch.Tensor:
+    """The image as the VAE takes it: on ``background``, resized, cropped, (3, H, W) in -1..1."""
+    picture = open_picture(path, background)
     # One step instead of resize and crop: a very long image would need gigabytes in between.
     box = placement.source_box(picture.size)
     picture = picture.resize(placement.bucket, Image.Resampling.LANCZOS, box=box)
@@ -99,9 +99,10 @@ def _keys(example: Example, model_key: str) -> Keys:
     item, placement = example.item, example.placement
     image = file_hash(item.path)
     opacity = item.mask == item.path
+    key = partial(latents_key, image, placement, model_key, background=example.background)
     return Keys(
-        latents=latents_key(image, placement, model_key),
-        mirrored=latents_key(image, placement, model_key, flipped=True) if example.flips else None,
+        latents=key(),
+        mirrored=key(flipped=True) if example.flips else None,
         mask=mask_key(image if opacity else file_hash(item.mask), placement, opacity) if item.mask else None,
     )
 
@@ -142,7 +143,7 @@ def _text_batches(keys: Mapping[str, str], encoders: Encoders, cache: Cache) -> 
 def _encode_images(shots: Sequence[tuple[Example, bool]], encoders: Encoders) -> list[Tensors]:
     """The latents of examples and mirrored examples of one bucket; each picture is read once."""
     different = dict.fromkeys(example for example, _ in shots)
-    pixels = {example: prepare(example.item.path, example.placement) for example in different}
+    pixels = {example: prepare(example.item.path, example.placement, example.background) for example in different}
     batch = torch.stack([pixels[example].flip(-1) if flipped else pixels[example] for example, flipped in shots])
     return [{"latents": latents} for latents in encoders.encode_images(batch)]
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from lora_trainer.dataset.bench.derived import origins_in
 from lora_trainer.dataset.buckets import Placement, Size, bucket_limits, bucket_sizes, place, place_without_upscaling
 from lora_trainer.dataset.captions import variants
 from lora_trainer.dataset.chance import generator, shuffled
-from lora_trainer.dataset.scan import Item, equalised, scan, scan_regularisation
+from lora_trainer.dataset.scan import Item, equalised, folder_of, scan, scan_regularisation
 from lora_trainer.errors import BadDataset
 from lora_trainer.settings import CaptionSettings, DataSettings
 
@@ -20,11 +21,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An image and where it goes; ``flips`` says that its mirror image is learnt from too."""
+    """An image and where it goes; ``flips`` says that its mirror image is learnt from too, ``background`` is the colour
+    behind what is transparent."""
 
     item: Item
     placement: Placement
     flips: bool = False
+    background: str = "white"
 
     @property
     def bucket(self) -> Size:
@@ -62,20 +65,41 @@ def gather(data: DataSettings, captions: CaptionSettings, seed: int) -> Dataset:
 
     Raises ``BadDataset`` and ``BadSettings``.
     """
-    learnt, held_out = split(scan(data, captions), data.validation_split, seed)
+    learnt, held_out = held_apart(scan(data, captions), data, seed)
     regularisation = equalised(scan_regularisation(data, captions), sum(item.repeats for item in learnt))
     return Dataset(placed([*learnt, *regularisation], data), placed(held_out, replace(data, flip_aug=False)))
 
 
-def split(items: Sequence[T], share: float, seed: int) -> tuple[list[T], list[T]]:
-    """Items to train on and items held out, both in their given order.
+def held_apart(items: Sequence[Item], data: DataSettings, seed: int) -> tuple[list[Item], list[Item]]:
+    """Items to train on and items held out; what was made from one image (crops, mirror images, faces) stays with it.
 
-    Held out are ``share`` of them, at least 1; none when ``share`` is 0 or there are fewer than 5.
+    Otherwise an image would be measured of which a part was learnt.
     """
-    if share <= 0 or len(items) < FEWEST_TO_SPLIT:
+    folder = folder_of(data.images)
+    origin = origins_in(folder) if folder else {}
+    return split(items, data.validation_split, seed, lambda item: origin.get(item.path, item.path))
+
+
+def split(
+    items: Sequence[T], share: float, seed: int, family: Callable[[T], Hashable] | None = None
+) -> tuple[list[T], list[T]]:
+    """Items to train on and items held out, both in their given order; those of one ``family`` stay together.
+
+    Held out are ``share`` of them, at least 1; none when ``share`` is 0 or there are fewer than 5 families. Where no
+    choice of families comes to that number, it is missed by as little as the chance of the seed allows.
+    """
+    families: dict[Hashable, list[int]] = {}
+    for index, item in enumerate(items):
+        families.setdefault(family(item) if family else index, []).append(index)
+    if share <= 0 or len(families) < FEWEST_TO_SPLIT:
         return list(items), []
     count = max(1, round(share * len(items)))
-    held_out = set(shuffled(range(len(items)), generator(seed))[:count])
+    drawn = shuffled(list(families.values()), generator(seed))
+    held_out = set[int]()
+    for members in drawn:
+        if len(held_out) + len(members) <= count:
+            held_out.update(members)
+    held_out = held_out or set(min(drawn, key=len))
     train = [item for index, item in enumerate(items) if index not in held_out]
     return train, [items[index] for index in sorted(held_out)]
 
@@ -83,9 +107,9 @@ def split(items: Sequence[T], share: float, seed: int) -> tuple[list[T], list[T]
 def placed(items: Sequence[Item], data: DataSettings) -> list[Example]:
     """Every item with its place in the buckets of ``data``. Raises ``BadDataset`` for an image too small for any."""
     if data.enable_bucket and data.bucket_no_upscale:
-        return [Example(item, _shrunk_only(item, data), data.flip_aug) for item in items]
+        return [Example(item, _shrunk_only(item, data), data.flip_aug, data.background) for item in items]
     sizes = bucket_sizes(data)
-    return [Example(item, place((item.width, item.height), sizes), data.flip_aug) for item in items]
+    return [Example(item, place((item.width, item.height), sizes), data.flip_aug, data.background) for item in items]
 
 
 def texts_of(dataset: Dataset, captions: CaptionSettings, seed: int) -> list[str]:

@@ -35,7 +35,7 @@ ALGORITHMS = {"LoCon": "locon", "DoRA": "locon", "LoHa": "loha", "LoKr": "lokr",
 ONLY_LYCORIS = ("preset", "train_norm", "use_tucker", "use_cp", "use_conv_cp")
 # Settings that have no argument in sd-scripts; they are noted where they are not at their default.
 OURS = """
-    caption_variants network_args ema_decay timestep_sampling device grid grid_weights grid_epochs
+    background caption_variants network_args ema_decay timestep_sampling device grid grid_weights grid_epochs
     rank_stabilized prediction_type zero_terminal_snr
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lora_trainer.settings.field import Group, limited
+from lora_trainer.settings.field import Group, coloured, limited
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +35,8 @@ class DataSettings(Group):
     """Mirror every image half of the time; leave it off where left and right differ, as with text or a scar."""
     alpha_mask: bool = False
     """Learn only where the image is opaque: its transparency is the mask."""
+    background: str = coloured("white", ("white", "black", "gray"))
+    """Colour behind the transparent parts of images: a name or `#rrggbb`."""
     mask_dir: str = ""
     """Folder of masks named like the images: learn where a mask is white; without it, everywhere."""
     reg_data_dir: str = ""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from lora_trainer.errors import BadSettings
 
 MAX_SEED = 2**32 - 1
+HEX_COLOUR = "#[0-9a-fA-F]{6}"
 
 
 def limited(
@@ -27,6 +29,11 @@ def limited(
 def suggested(default: str, suggestions: tuple[str, ...]) -> Any:
     """A field with ``suggestions``, beside which other values are taken."""
     return dataclasses.field(default=default, metadata={"suggestions": suggestions})
+
+
+def coloured(default: str, names: tuple[str, ...]) -> Any:
+    """A field that is a colour: one of ``names``, which CSS knows too, or ``#rrggbb``."""
+    return dataclasses.field(default=default, metadata={"suggestions": names, "form": HEX_COLOUR})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,5 +55,8 @@ def check_value(field: dataclasses.Field[Any], value: object) -> None:
     if choices and value not in choices:
         shown = ", ".join(map(str, choices))
         raise BadSettings("setting_choice", field=field.name, name=field.name, value=value, choices=shown)
+    form, names = field.metadata.get("form"), field.metadata.get("suggestions", ())
+    if form and value not in names and not re.fullmatch(form, str(value)):
+        raise BadSettings("setting_colour", field=field.name, name=field.name, value=value, names=", ".join(names))
     if isinstance(value, (int, float)) and low is not None and high is not None and not low <= value <= high:
         raise BadSettings("setting_range", field=field.name, name=field.name, value=value, low=low, high=high)

@@ -143,6 +143,7 @@ def test_a_change_of_anything_is_another_key() -> None:
         latents_key("a" * 64, PLACEMENT, "model 2"),
         latents_key("a" * 64, PLACEMENT, "model", flipped=True),
         latents_key("a" * 64, PLACEMENT, "model 2", flipped=True),
+        latents_key("a" * 64, PLACEMENT, "model", background="black"),
         mask_key("a" * 64, PLACEMENT, opacity=False),
         mask_key("a" * 64, PLACEMENT, opacity=True),
         mask_key("b" * 64, PLACEMENT, opacity=True),
@@ -157,3 +158,4 @@ def test_a_change_of_anything_is_another_key() -> None:
     assert len(set(keys)) == len(keys)
     assert all(len(key) == 64 and set(key) <= set("0123456789abcdef") for key in keys)
     assert keys[0] == latents_key("a" * 64, replace(PLACEMENT), "model")
+    assert keys[0] == latents_key("a" * 64, PLACEMENT, "model", background="#FFFFFF")

@@ -148,7 +148,7 @@ def test_mirror_images_are_encoded_in_the_same_batches(
     tmp_path: Path, examples: list[Example], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[Path] = []
-    monkeypatch.setattr(encoding, "prepare", lambda path, placement: read.append(path) or prepare(path, placement))
+    monkeypatch.setattr(encoding, "prepare", lambda path, *how: read.append(path) or prepare(path, *how))
     cache, encoders = Cache(tmp_path / "cache"), FakeEncoders()
     run(examples[:3], encoders, cache, [])
     flipping = [replace(example, flips=True) for example in examples[:4]]
@@ -224,6 +224,18 @@ def test_transparency_and_a_mask_of_the_same_content_are_two_things(tmp_path: Pa
         mask = found.mask(0)
         assert mask is not None
         assert mask.eq(expected).all()
+
+
+def test_another_background_is_encoded_anew(tmp_path: Path) -> None:
+    Image.new("RGBA", (64, 64), (255, 0, 0, 0)).save(tmp_path / "clear.png")
+    cache, pixels = Cache(tmp_path / "cache"), []
+    for background, new in (("white", 1), ("#ffffff", 0), ("black", 1), ("#00ff00", 1)):
+        data = replace(DATA, images=str(tmp_path), background=background)
+        encoders = FakeEncoders()
+        _, found = run(placed(scan(data, CaptionSettings()), data), encoders, cache, [])
+        assert found is not None and len(encoders.images) == new
+        pixels.append(found.latents(0)[:3, 0, 0].tolist())
+    assert pixels == [[1, 1, 1], [1, 1, 1], [-1, -1, -1], [-1, 1, -1]]
 
 
 def test_pooled_embeddings_are_kept_too(tmp_path: Path, examples: list[Example]) -> None:

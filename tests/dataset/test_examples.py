@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from lora_trainer.dataset.bench.enlarging import Crop, Mirror, derive
 from lora_trainer.dataset.captions import Wording
+from lora_trainer.dataset.checks import survey
+from lora_trainer.dataset.checks.balance import dataset_of
 from lora_trainer.dataset.examples import Dataset, Example, gather, placed, split, texts_of
 from lora_trainer.dataset.loader import steps_per_epoch
 from lora_trainer.dataset.scan import Item
 from lora_trainer.errors import BadDataset
-from lora_trainer.settings import CaptionSettings, DataSettings
+from lora_trainer.settings import CaptionSettings, DataSettings, Settings, changed
 
 from .files import save, says
 
@@ -48,6 +51,41 @@ def test_share_held_out(count: int, share: float, held: int) -> None:
 def test_the_same_are_held_out_everywhere() -> None:
     assert split(range(20), 0.2, seed=42)[1] == PINNED_SPLIT
     assert len({tuple(split(range(20), 0.2, seed)[1]) for seed in range(20)}) > 10
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_family_stays_together(seed: int) -> None:
+    items = [(parent, child) for parent in range(12) for child in range(1 + parent % 4)]
+    train, held_out = split(items, 0.2, seed, family=lambda item: item[0])
+    assert sorted(train + held_out) == items
+    assert not {parent for parent, _ in train} & {parent for parent, _ in held_out}
+    assert len(held_out) == 6  # a fifth of thirty
+
+
+def test_families_that_are_too_large_for_the_share() -> None:
+    items = [(parent, child) for parent in range(5) for child in range(10)]
+    assert len(split(items, 0.1, 1, family=lambda item: item[0])[1]) == 10
+    four = [item for item in items if item[0]]
+    assert split(four, 0.1, 1, family=lambda item: item[0]) == (four, [])
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_what_was_made_of_an_image_is_not_learnt_while_that_is_held_out(tmp_path: Path, seed: int) -> None:
+    for number in range(8):
+        save(tmp_path / f"{number}.png", 100, 50 + number)
+    crop = Crop(sizes=((40, 40),), focus=False)
+    for number in (0, 1, 2):
+        list(derive(tmp_path, [tmp_path / f"{number}.png"], crop))
+    list(derive(tmp_path, [tmp_path / "0.png", tmp_path / "0_crop.png"], Mirror()))
+    (tmp_path / "1.png").unlink()  # its crop has no parent any more
+    (tmp_path / "0_crop.png").unlink()  # what lies between an image and its grandchild
+    data = DataSettings(images=str(tmp_path), resolution=64, validation_split=0.3)
+    found = gather(data, CaptionSettings(), seed)
+    learnt, held_out = ({one.item.path.name[0] for one in part} for part in (found.learnt, found.held_out))
+    assert held_out and not learnt & held_out
+    settings = changed(Settings(), images=str(tmp_path), resolution=64, validation_split=0.3, seed=seed)
+    same = dataset_of(survey(settings.data, settings.captions), settings)
+    assert [one.item.path for one in same.held_out] == [one.item.path for one in found.held_out]
 
 
 def test_regularisation_images_double_the_steps_and_are_never_held_out(tmp_path: Path) -> None:

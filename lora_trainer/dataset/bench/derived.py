@@ -46,18 +46,23 @@ def record(folder: Path, derived: Derived) -> None:
 
 def derived_in(folder: Path) -> list[Derived]:
     """The derived images of the set that are there, unchanged or not; lines that were broken off are passed over."""
-    file = folder / RECORD
-    if not file.is_file():
-        return []
-    found: dict[str, Derived] = {}
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            values = json.loads(line)
-            one = Derived(**{**values, "box": tuple(values["box"])})
-        except (ValueError, TypeError, KeyError):
-            continue
-        found[one.digest] = one
+    found = {one.digest: one for one in _recorded(folder)}
     return [one for one in found.values() if _is_within(one.path) and is_file(folder / one.path)]
+
+
+def origins_in(folder: Path) -> dict[Path, Path]:
+    """Each image that was made from another, with the first of its line: of a crop's mirror image, what was cropped.
+
+    By name alone, also where an image of the line is gone or was edited since.
+    """
+    parents = {one.path: one.parent for one in _recorded(folder)}
+    found = {}
+    for path in parents:
+        line = [path]
+        while (parent := parents.get(line[-1])) and parent not in line:
+            line.append(parent)
+        found[folder / path] = folder / line[-1]
+    return found
 
 
 def originals_in(folder: Path) -> list[Path]:
@@ -154,6 +159,19 @@ def batches(folder: Path) -> list[str]:
     """What was set aside, oldest first."""
     place = folder / REMOVED
     return sorted(entry.name for entry in place.iterdir()) if place.is_dir() else []
+
+
+def _recorded(folder: Path) -> Iterator[Derived]:
+    """What the record tells, the oldest first."""
+    file = folder / RECORD
+    if not file.is_file():
+        return
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            values = json.loads(line)
+            yield Derived(**{**values, "box": tuple(values["box"])})
+        except (ValueError, TypeError, KeyError):
+            continue
 
 
 def _next_batch(folder: Path) -> str:

@@ -11,7 +11,7 @@ from typing import Protocol
 from lora_trainer.dataset.captions import Wording
 from lora_trainer.dataset.checks.brief import placements
 from lora_trainer.dataset.checks.facts import Survey
-from lora_trainer.dataset.examples import Dataset, placed, split
+from lora_trainer.dataset.examples import Dataset, held_apart, placed
 from lora_trainer.dataset.loader import steps_per_epoch
 from lora_trainer.dataset.repeats import MAX_REPEATS
 from lora_trainer.dataset.scan import Item, equalised, scan_regularisation
@@ -88,7 +88,7 @@ def dataset_of(survey: Survey, settings: Settings) -> Dataset:
         for facts in survey.readable
         if places[facts.path]
     ]
-    learnt, held_out = split(items, data.validation_split, settings.training.seed)
+    learnt, held_out = held_apart(items, data, settings.training.seed)
     regularisation = scan_regularisation(data, settings.captions)
     equal = equalised(regularisation, sum(item.repeats for item in learnt))
     return Dataset(placed([*learnt, *equal], data), placed(held_out, replace(data, flip_aug=False)))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_trainer.errors import UserError
-from lora_trainer.language import English, translate
+from lora_trainer.language import English, texts, translate
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 SEVERITIES = (ERROR, WARNING, NOTE)  # the training refuses the set; learns worse from it; it is good to know
@@ -47,6 +47,18 @@ KINDS: dict[str, tuple[str, str]] = {
     "lone_bucket": (NOTE, "set_aside"),
     "imbalance": (NOTE, "balance"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Colour:
+    """A colour in a sentence: by its name where it has one, else as ``#rrggbb``."""
+
+    value: str
+
+    def text(self, language: str = English) -> str:
+        """The name in ``language``."""
+        key = f"colour.{self.value}"
+        return translate(key, language) if key in texts(English) else self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,4 +112,4 @@ def to_dict(finding: Finding, language: str) -> dict[str, Any]:
 
 
 def _said(value: object, language: str) -> object:
-    return value.text(language) if isinstance(value, UserError) else value
+    return value.text(language) if isinstance(value, UserError | Colour) else value

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lora_trainer.dataset.checks.brief import Brief, placements
 from lora_trainer.dataset.checks.facts import Facts, Survey
-from lora_trainer.dataset.checks.findings import Finding, found
+from lora_trainer.dataset.checks.findings import Colour, Finding, found
 from lora_trainer.dataset.checks.likeness import matches
 
 SHARP = 0.06  # the sharpness below which a picture is blurred: what a blur of about 2 pixels leaves
@@ -78,7 +78,7 @@ def transparent(survey: Survey, brief: Brief) -> Iterator[Finding]:
     """Pictures with transparent parts, unless these are the mask."""
     clear = [facts for facts in survey.readable if facts.look and facts.look.clear > CLEAR]
     if clear and not brief.data.alpha_mask:
-        yield found("transparent", _paths(clear))
+        yield found("transparent", _paths(clear), background=Colour(brief.data.background))
 
 
 def misplaced(survey: Survey, brief: Brief) -> Iterator[Finding]:

@@ -97,10 +97,10 @@ def drop_monochrome(finding: Finding, survey: Survey, brief: Brief) -> Iterator[
 
 
 def fill(finding: Finding, survey: Survey, brief: Brief) -> Iterator[Step]:
-    """Keep a PNG on white; the original moves beside the set."""
+    """Keep a PNG on the background's colour; the original moves beside the set."""
     for facts in _facts(finding, survey):
         content = io.BytesIO()
-        open_picture(facts.path).save(content, "PNG")
+        open_picture(facts.path, brief.data.background).save(content, "PNG")
         yield Move(facts.path, _target(facts.path, survey.folder))
         yield Write(facts.path.with_suffix(".png"), None, content.getvalue())
 
