@@ -13,7 +13,7 @@ from lora_trainer.stacks.environment import ROOT, STACKS, Environment
 from lora_trainer.stacks.speech import give_up, words
 
 # What the *current* stack is not for: the tab, the WebUI, and what installs.
-NOT_ENGINE = ("tests/ui", "tests/webui", "tests/host", "tests/test_install.py", "tests/test_launch.py")
+NOT_ENGINE = ("tests/api", "tests/ui", "tests/webui", "tests/host", "tests/test_install.py", "tests/test_launch.py")
 CHECKS = {
     "webui": {
         "ruff check": ["ruff", "check", "."],

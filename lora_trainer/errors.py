@@ -40,5 +40,9 @@ class Busy(UserError):
     """Something else is running."""
 
 
+class Unknown(UserError):
+    """Something that was asked for and is not there (any more)."""
+
+
 class RunFailed(UserError):
     """A run that could not go on; what it had saved is kept."""

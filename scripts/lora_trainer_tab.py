@@ -9,9 +9,10 @@ from lora_trainer.host import webui_app
 
 def ui() -> tuple[ModuleType, ModuleType]:
     """The tab and its routes, when the WebUI asks for them."""
-    from lora_trainer.ui import routes, tab
+    from lora_trainer import api
+    from lora_trainer.ui import tab
 
-    return tab, routes
+    return tab, api
 
 
 webui_app.register(ui)

@@ -39,7 +39,9 @@ LEVELS = {
     "comparison": 3,
     "compare_files": 3,
     "measure": 3,
+    "project": 3,
     "host": 4,
+    "api": 5,
     "demo": 5,
     "ui": 5,
     "__main__": 5,
@@ -47,10 +49,15 @@ LEVELS = {
     "dataset_commands": 5,
     "console": 5,
 }
-WIDGETS = ("gradio", "fastapi", "starlette", "uvicorn")
+WIDGETS = {  # who may import what draws the page or answers it
+    "gradio": ("lora_trainer/ui/",),
+    "fastapi": ("lora_trainer/ui/", "lora_trainer/api/"),
+    "starlette": ("lora_trainer/ui/", "lora_trainer/api/"),
+    "uvicorn": ("lora_trainer/ui/",),
+}
 HOST_ONLY = ("modules", "networks")
 # The edges, which show and log whatever comes: nowhere else may everything be caught.
-EDGES = ("lora_trainer/host/", "lora_trainer/ui/", "lora_trainer/__main__.py")
+EDGES = ("lora_trainer/host/", "lora_trainer/ui/", "lora_trainer/api/edge.py", "lora_trainer/__main__.py")
 # What a module-level constant may be made with; a name in CapWords makes a value and may be called as well.
 PURE = """
     bool bytes complex dict float frozenset int len list max min object range set sorted str tuple zip
@@ -113,8 +120,8 @@ def wrong_imports(tree: ast.AST, path: str) -> Iterator[str]:
             yield f"{where}, but runs before anything is installed"
         if top in HOST_ONLY and not path.startswith("lora_trainer/host/"):
             yield f"{where}, which only lora_trainer/host may"
-        if top in WIDGETS and not path.startswith("lora_trainer/ui/"):
-            yield f"{where}, which only lora_trainer/ui may"
+        if top in WIDGETS and not path.startswith(WIDGETS[top]):
+            yield f"{where}, which only {' and '.join(room.rstrip('/') for room in WIDGETS[top])} may"
         if top == "worlds" and in_package and not tells_a_world:
             yield f"{where}, which only the demo and the command line may"
         if top == "lora_trainer" and path.startswith("worlds/"):
@@ -235,7 +242,8 @@ BROKEN = {
     ("lora_trainer/dataset/scan.py", "def f():\n    import modules.sd_models"): "only lora_trainer/host may",
     ("lora_trainer/adapter/names.py", "import networks"): "only lora_trainer/host may",
     ("lora_trainer/host/webui.py", "import gradio as gr"): "only lora_trainer/ui may",
-    ("worlds/sprites/draw.py", "from fastapi import FastAPI"): "only lora_trainer/ui may",
+    ("lora_trainer/api/runs.py", "import gradio as gr"): "only lora_trainer/ui may",
+    ("worlds/sprites/draw.py", "from fastapi import FastAPI"): "only lora_trainer/ui and lora_trainer/api may",
     ("launch.py", "import numpy"): "before anything is installed",
     ("install.py", "import launch"): "before anything is installed",
     ("lora_trainer/settings.py", "from lora_trainer.checkpoint import adopt"): "level 0 imports level 1",

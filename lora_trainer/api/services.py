@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from lora_trainer.api.hooks import Hooks
+from lora_trainer.api.watch import Watch
 from lora_trainer.project.projects import Projects
 from lora_trainer.project.tasks import Tasks
 
@@ -23,8 +25,13 @@ class Services:
     projects: Projects
     tasks: Tasks
     hooks: Hooks
+    watch: Watch = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "watch", Watch(self.worker))
 
 
+@lru_cache(maxsize=4)  # the WebUI makes its routes anew on *Reload UI*, while tasks and runs go on
 def services_of(worker: Worker, hooks: Hooks | None = None) -> Services:
     """The services of a host: projects lie beside its runs."""
     root = worker.host.paths.runs.parent / FOLDER

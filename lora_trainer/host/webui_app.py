@@ -67,7 +67,9 @@ def register(ui: Callable[[], tuple[ModuleType, ModuleType]]) -> None:
         host().page_opens()
         if problem() is None:
             _, routes = ui()
-            hooks = routes.Hooks(compat.localization, checkpoint=checkpoint_title, extras=compat.infotext_fields)
+            hooks = routes.Hooks(
+                language=compat.localization, checkpoint=checkpoint_title, extras=compat.infotext_fields, host="webui"
+            )
             routes.add_routes(app, worker(), hooks)
 
     script_callbacks.on_ui_tabs(tabs)

@@ -15,8 +15,8 @@ from lora_trainer.language import translate
 from lora_trainer.settings import Settings
 from lora_trainer.ui.forecast import forecast
 from lora_trainer.ui.form import Form
-from lora_trainer.ui.routes import order
-from lora_trainer.ui.wording import Language, spoken
+from lora_trainer.api.runs import order
+from lora_trainer.api.wording import Language, spoken
 
 if TYPE_CHECKING:
     from lora_trainer.host.worker import Worker

@@ -14,7 +14,7 @@ import gradio as gr
 from lora_trainer.errors import BadSettings
 from lora_trainer.language import English, translate
 from lora_trainer.settings import Settings, fields, from_flat, groups, to_flat
-from lora_trainer.ui.wording import hint
+from lora_trainer.api.wording import hint
 
 NAMED = ("images", "trigger", "name")  # what only the user can know: they stand first and are always shown
 

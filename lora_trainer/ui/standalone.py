@@ -19,7 +19,7 @@ from fastapi.responses import FileResponse
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from lora_trainer.errors import UserError
-from lora_trainer.ui.routes import PREFIX, Hooks, add_routes
+from lora_trainer.api import PREFIX, Hooks, add_routes
 from lora_trainer.ui.tab import build
 
 if TYPE_CHECKING:

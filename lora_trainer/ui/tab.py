@@ -11,7 +11,7 @@ import gradio as gr
 from lora_trainer.language import English, translate
 from lora_trainer.ui.actions import Actions, problem
 from lora_trainer.ui.form import NAMED, Form, basic_names, folded_names
-from lora_trainer.ui.wording import Language, fixed
+from lora_trainer.api.wording import Language, fixed
 
 if TYPE_CHECKING:
     from lora_trainer.host.worker import Worker

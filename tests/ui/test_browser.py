@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from lora_trainer.settings import Settings
 from lora_trainer.ui.standalone import _listening, page
-from tests.ui.fake import FakeWorker
+from tests.api.fake import FakeWorker
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 SLOW_MS = 120_000  # the machine may be busy

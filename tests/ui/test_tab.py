@@ -13,7 +13,7 @@ from lora_trainer.errors import UserError
 from lora_trainer.settings import Settings, fields, to_flat
 from lora_trainer.ui.standalone import _listening, page
 from lora_trainer.ui.tab import build, build_missing
-from tests.ui.fake import FakeWorker
+from tests.api.fake import FakeWorker
 
 BUTTONS = {"start", "check", "stop_now", "stop_after_epoch", "use"}
 

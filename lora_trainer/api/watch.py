@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lora_trainer.errors import BadSettings
+from lora_trainer.errors import BadSettings, Unknown
 from lora_trainer.run import Run, all_runs, find_run
 from lora_trainer.settings import Settings
 from lora_trainer.status import Status
@@ -56,6 +56,13 @@ class Watch:
         if run_id != CURRENT:
             return find_run(self.worker.host.paths.runs, run_id)
         return self.worker.run or next(iter(self.runs()), None)
+
+    def found(self, run_id: str) -> Run:
+        """The same, but raises ``Unknown`` where there is none."""
+        run = self.find(run_id)
+        if run is None:
+            raise Unknown("run_unknown")
+        return run
 
     @contextmanager
     def view(self, run: Run) -> Iterator[View]:

@@ -9,9 +9,9 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from lora_trainer.api import PREFIX, Hooks, add_routes
 from lora_trainer.settings import Settings, to_flat
-from lora_trainer.ui.routes import PREFIX, Hooks, add_routes
-from tests.ui.fake import FakeWorker
+from tests.api.fake import FakeWorker
 
 FLAT = {"images": "/somewhere", "trigger": "mychr", "name": "my_character", "epochs": 3}
 
@@ -157,7 +157,7 @@ def test_unexpected_failures_are_told_and_logged(client: TestClient, worker: Fak
     answer = client.post("runs", json=FLAT)
     assert (answer.status_code, answer.json()["key"]) == (500, "unexpected")
     assert "division by zero" in answer.json()["message"]
-    assert "could not be started" in caplog.text
+    assert "POST /lora_trainer/v1/runs failed" in caplog.text
 
 
 def test_the_languages(client: TestClient) -> None:

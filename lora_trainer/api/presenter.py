@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
 
+from lora_trainer.api.series import loss_series
+from lora_trainer.api.watch import View
 from lora_trainer.language import translate
 from lora_trainer.picking.lines import Point
 from lora_trainer.status import Status
-from lora_trainer.ui.series import loss_series
-from lora_trainer.ui.watch import View
 
 STAGES = ("loading", "caching", "training", "grid", "picking")
 NOTHING: dict[str, Any] = {"id": None, "state": "none", "lines": 0, "ours": False, "stopping": ""}

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from lora_trainer.api.watch import CURRENT, QUIET_S, Watch, inside
 from lora_trainer.events import Finished, Started
 from lora_trainer.run import Run
 from lora_trainer.settings import Settings
-from lora_trainer.ui.watch import CURRENT, QUIET_S, Watch, inside
-from tests.ui.fake import FakeWorker
+from tests.api.fake import FakeWorker
 
 BEGUN = Started(name="n", images=1, held_out=0, epochs=1, steps=10, device="cpu", checkpoint="c")
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lora_trainer.api.watch import View
 from lora_trainer.errors import BadSettings
 from lora_trainer.events import Validated
-from lora_trainer.ui.watch import View
 
 if TYPE_CHECKING:
     from lora_trainer.host.protocol import Host

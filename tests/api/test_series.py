@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from lora_trainer.api.series import loss_series
 from lora_trainer.status import Status
-from lora_trainer.ui.series import loss_series
 
 
 def test_lines_hold_numbers_only() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from lora_trainer.api.wording import HOST_STEMS, fixed, host_dictionary, page_texts, spoken, write_localizations
 from lora_trainer.language import LANGUAGES, texts
-from lora_trainer.ui.wording import HOST_STEMS, fixed, host_dictionary, page_texts, spoken, write_localizations
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("ui.", "setting.")
@@ -82,7 +82,7 @@ def test_the_hosts_files_have_not_drifted(tmp_path: Path) -> None:
     for stem in HOST_STEMS:
         shipped = (ROOT / "localizations" / f"{stem}.json").read_text(encoding="utf-8")
         made = (tmp_path / f"{stem}.json").read_text(encoding="utf-8")
-        assert shipped == made, "run lora_trainer.ui.wording.write_localizations(Path('localizations'))"
+        assert shipped == made, "run lora_trainer.api.wording.write_localizations(Path('localizations'))"
 
 
 def test_the_hosts_files_touch_nothing_that_others_say() -> None:

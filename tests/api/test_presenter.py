@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from lora_trainer.api.presenter import STAGES, brief, call, eta_text, present, texts
+from lora_trainer.api.watch import INTERRUPTED, View
 from lora_trainer.language import LANGUAGES
 from lora_trainer.run import Run
 from lora_trainer.settings import Settings
 from lora_trainer.status import Status
-from lora_trainer.ui.presenter import STAGES, brief, call, eta_text, present, texts
-from lora_trainer.ui.watch import INTERRUPTED, View
-from tests.ui.fake import happenings
+from tests.api.fake import happenings
 
 
 @pytest.fixture()

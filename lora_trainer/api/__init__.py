@@ -1,0 +1,41 @@
+"""The HTTP API under ``/lora_trainer/v1/``: what the page, and any program, reads and orders.
+
+Every module of routes has one function ``add(router, services)``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, Depends, FastAPI
+
+from lora_trainer.api.access import logged_in
+from lora_trainer.api.edge import PREFIX, answering
+from lora_trainer.api.hooks import Hooks
+from lora_trainer.api.services import Services, services_of
+
+if TYPE_CHECKING:
+    from lora_trainer.host.worker import Worker
+
+__all__ = ["PREFIX", "Hooks", "Services", "add_routes"]
+
+MODULES = (
+    *("about", "schema", "page", "runs", "files", "stream"),
+    *("projects", "images", "tasks", "captions", "tagging", "findings"),
+    *("presets", "plan", "queue", "results"),
+)
+
+
+def add_routes(app: FastAPI, worker: Worker, hooks: Hooks | None = None) -> Services:
+    """Add all routes to ``app``; they work through the services that are returned."""
+    hooks = hooks or Hooks()
+    services = services_of(worker, hooks)
+    guard = Depends(logged_in(hooks.password))
+    router = APIRouter(prefix=PREFIX, dependencies=[guard], route_class=answering(hooks))
+    for name in MODULES:
+        if find_spec(f"{__name__}.{name}"):
+            import_module(f"{__name__}.{name}").add(router, services)
+    app.include_router(router)
+    return services
