@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from PIL import Image
 
 from lora_trainer.checkpoint.source import Checkpoint
+from lora_trainer.errors import BadSettings
 from lora_trainer.events import Event
 from lora_trainer.tagging.tagger import Tagger
 
@@ -42,6 +45,21 @@ class ImageRequest:
     sampler: str = "Euler"
     lora: Path | None = None
     weight: float = 1.0
+
+    def fingerprint(self) -> str:
+        """16 hex digits of all that shapes the picture, for the name of its file: of nothing old that looks alike.
+
+        Of the LoRA its name, size and time, which change when it is trained anew. Raises ``BadSettings`` where it is
+        gone.
+        """
+        name, stamp = "", list[int]()
+        if self.lora is not None:
+            if not self.lora.is_file():
+                raise BadSettings("lora_missing", path=self.lora)
+            status = self.lora.stat()
+            name, stamp = self.lora.name, [status.st_size, status.st_mtime_ns]
+        values = {**asdict(self), "lora": name, "stamp": stamp}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from lora_trainer.disk import write_whole
-from lora_trainer.errors import BadSettings
 from lora_trainer.events import Progress
 from lora_trainer.host.protocol import Host, ImageRequest
 from lora_trainer.picking.files import EpochFile, epoch_tag
@@ -60,22 +58,10 @@ def load_grid(folder: Path) -> Grid:
 
 def _file_name(cell: Cell, request: ImageRequest) -> str:
     """The cell's file: its epoch and weight for the reader, and a fingerprint of the request and the LoRA file."""
-    asked: list[object] = [request.lora.name if request.lora else "", *_shared(request).values()]
-    asked += [request.prompt, request.seed, request.weight]
-    if request.lora:
-        asked += _stamp(request.lora)
-    fingerprint = hashlib.sha256(json.dumps(asked).encode("utf-8")).hexdigest()[:16]
+    fingerprint = request.fingerprint()
     if cell.epoch is None or cell.weight is None:
         return f"no-lora-{fingerprint}.png"
     return f"{epoch_tag(cell.epoch)}-w{weight_text(cell.weight)}-{fingerprint}.png"
-
-
-def _stamp(lora: Path) -> tuple[int, int]:
-    """Size and time of a LoRA file: they change when the epoch is trained again."""
-    if not lora.is_file():
-        raise BadSettings("lora_missing", path=lora)
-    status = lora.stat()
-    return status.st_size, status.st_mtime_ns
 
 
 def _shared(request: ImageRequest) -> dict[str, Any]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import io
-import json
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -50,8 +48,7 @@ class DrawingPlan:
         """
         seeds = [(self.request.seed + index) % SEEDS for index in range(self.count)]
         asked = [dataclasses.replace(self.request, seed=seed) for seed in seeds]
-        stamp = _stamp(self.request.lora)
-        return {f"{index:05}-{_fingerprint(one, stamp)}.png": one for index, one in enumerate(asked, start=1)}
+        return {f"{index:05}-{one.fingerprint()}.png": one for index, one in enumerate(asked, start=1)}
 
 
 def draw_images(host: Host, folder: Path, plan: DrawingPlan, stop: Stop = never) -> Iterator[Event]:
@@ -94,18 +91,3 @@ def _keep(file: Path, picture: Image.Image, plan: DrawingPlan) -> None:
         write_whole(file, buffer.getvalue())
     except OSError as error:
         raise RunFailed("draw_unwritable", folder=file.parent, reason=error.strerror) from error
-
-
-def _fingerprint(request: ImageRequest, stamp: list[int]) -> str:
-    values = {**dataclasses.asdict(request), "lora": request.lora.name if request.lora else "", "stamp": stamp}
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _stamp(lora: Path | None) -> list[int]:
-    """Size and time of a LoRA file: they change when it is trained anew. Raises ``BadSettings`` where it is gone."""
-    if lora is None:
-        return []
-    if not lora.is_file():
-        raise BadSettings("lora_missing", path=lora)
-    status = lora.stat()
-    return [status.st_size, status.st_mtime_ns]
