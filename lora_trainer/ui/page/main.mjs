@@ -8,6 +8,7 @@ import {button} from "./parts/button.mjs";
 import {confirm} from "./parts/dialog.mjs";
 import {menu} from "./parts/menu.mjs";
 import {notice} from "./parts/notice.mjs";
+import {followRuns} from "./run_watch.mjs";
 import {listProjects, openProject, remembered, showStep, state} from "./state.mjs";
 import {chooseLanguage, chosenLanguage, load, say} from "./texts.mjs";
 import {workbar} from "./workbar.mjs";
@@ -56,6 +57,7 @@ export async function start(root) {
     on("step", show);
     for (const name of ["project", "images", "captions", "task", "run"]) on(name, refresh);
     await attach();
+    followRuns(root);
 }
 
 /** Open what the address or the browser remembers; a project that is gone leads to the empty page. */

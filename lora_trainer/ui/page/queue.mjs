@@ -1,0 +1,84 @@
+/* The queue: what trains next, in which order, and the dialog that lines up one run for each of several values. */
+
+import {get, post, remove} from "./api.mjs";
+import {on} from "./bus.mjs";
+import {make, replace, uid, write} from "./dom.mjs";
+import {announce} from "./live.mjs";
+import {button} from "./parts/button.mjs";
+import {dialog} from "./parts/dialog.mjs";
+import {state} from "./state.mjs";
+import {say} from "./texts.mjs";
+
+/** {node, refresh(), length()}: the list, hidden while it is empty. It looks again whenever a run changes. */
+export function queueBox() {
+    const list = make("ol", {class: "lt-queue"});
+    const node = make("section", {class: "lt-queue-box", hidden: true}, make("h3", {}, say("queue.title")), make("p", {class: "lt-muted"}, say("queue.how")), list);
+    let entries = [], counted = -1;
+
+    async function refresh() {
+        ({entries} = await get("queue"));
+        counted = entries.length;
+        node.hidden = !entries.length;
+        replace(list, ...entries.map((entry, at) => row(entry, at)));
+    }
+
+    const order = async (told, act) => {
+        await act();
+        await refresh();
+        announce(told);
+    };
+
+    function row(entry, at) {
+        const names = {name: entry.name, place: at + 1};
+        const way = (key, to, label) => button(say(`queue.${key}`), () => order(say("queue.moved", {name: entry.name, place: to + 1}), () => post(`queue/${entry.id}/move`, {to})),
+            {small: true, disabled: to < 0 || to >= entries.length, "aria-label": say(label, names), data: {focus: `${key} ${entry.id}`}});
+        return make("li", {}, make("span", {class: "lt-queue-name"}, make("strong", {class: "lt-verbatim"}, entry.name),
+            entry.changed && changedText(entry.changed) ? make("span", {class: "lt-muted lt-verbatim"}, changedText(entry.changed)) : null),
+        make("span", {class: "lt-row lt-queue-ways"}, way("up", at - 1, "queue.up_label"), way("down", at + 1, "queue.down_label"),
+            button(say("queue.remove"), () => order(say("queue.removed", names), () => remove(`queue/${entry.id}`)), {small: true, "aria-label": say("queue.remove_label", names)})));
+    }
+
+    on("run", (run) => { if (run && run.queue !== undefined && run.queue !== counted) refresh().catch(() => null); });
+    return {node, refresh, length: () => entries.length};
+}
+
+/** What a run of the queue has of its own: a text, a list of names, or {name: value}. */
+function changedText(changed) {
+    if (typeof changed === "string") return changed;
+    if (Array.isArray(changed)) return changed.join(say("train.comma"));
+    return Object.entries(changed).map(([name, value]) => say("presets.value", {label: name, value: String(value)})).join(say("train.comma"));
+}
+
+/** Ask for a setting and its values, and line up a run for each. `form` is the settings form; true when something was added. */
+export async function sweepDialog(form) {
+    const ids = {field: uid(), values: uid()}, specs = [...form.specs.values()].filter((spec) => spec.kind !== "lines" && spec.name !== "images" && spec.name !== "name");
+    const select = make("select", {id: ids.field, class: "lt-select", onchange: () => hint()}, ...specs.map((spec) => make("option", {value: spec.name}, say("queue.field", {label: spec.label, name: spec.name}))));
+    select.value = form.specs.has("unet_lr") ? "unet_lr" : specs[0].name;
+    const box = make("input", {type: "text", id: ids.values, autocomplete: "off", oninput: () => count()});
+    const told = make("p", {class: "lt-muted", role: "status"}), choices = make("p", {class: "lt-muted lt-verbatim"});
+    const hint = () => {
+        const spec = form.specs.get(select.value);
+        box.placeholder = spec.kind === "bool" ? "true, false" : (spec.choices || []).slice(0, 2).join(", ") || "0.0001, 0.0002";
+        write(choices, spec.choices && spec.choices.length ? say("queue.choices", {choices: spec.choices.map((one) => one.value ?? one).join(", ")}) : "");
+        count();
+    };
+    const values = () => readValues(form.specs.get(select.value), box.value);
+    const count = () => write(told, values().length ? say("queue.sweep_count", {count: values().length}) : "");
+    hint();
+    return dialog(say("queue.sweep_title"), [make("p", {}, say("queue.sweep_how")), make("div", {class: "lt-stack"}, make("label", {htmlFor: ids.field}, say("queue.sweep_field")), select, choices,
+        make("label", {htmlFor: ids.values}, say("queue.sweep_values")), box, told)], (close) => [
+        button(say("queue.sweep_yes"), async () => {
+            await post("queue", {project: state.project.id, sweep: {field: select.value, values: values()}});
+            announce(say("queue.added"));
+            close(true);
+        }, {kind: "primary"}),
+        button(say("common.cancel"), () => close(false))]);
+}
+
+/** The values in a line of text, of the setting's kind as far as they can be; the server says which it does not take. */
+export function readValues(spec, text) {
+    const parts = text.split(/[,，、;；]/).map((part) => part.trim()).filter(Boolean);
+    if (spec.kind === "bool") return parts.map((part) => ({true: true, false: false})[part.toLowerCase()] ?? part);
+    const numeric = spec.kind === "int" || spec.kind === "float" || (spec.choices || []).some((choice) => typeof (choice.value ?? choice) === "number");
+    return numeric ? parts.map((part) => (Number.isNaN(Number(part)) ? part : Number(part))) : parts;
+}
