@@ -68,12 +68,14 @@ class Validated(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Previewed(Event):
-    """A preview picture of an epoch was drawn; ``path`` is relative to the run folder."""
+    """A preview picture of an epoch was drawn, or with a ``step`` one within the epoch; ``path`` is relative to the run
+    folder."""
 
     epoch: int
     index: int
     prompt: str
     path: str
+    step: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,8 +107,8 @@ class Chosen(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finished(Event):
-    """The run is over: ``outcome`` is ``finished`` or ``stopped``; ``report`` is relative to the run folder, or
-    empty."""
+    """The run is over, or rests: ``outcome`` is ``finished``, ``stopped`` or ``paused``; ``report`` is relative to the
+    run folder, or empty."""
 
     outcome: str
     report: str = ""

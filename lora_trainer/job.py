@@ -12,14 +12,14 @@ from lora_trainer.adapter.base import merged
 from lora_trainer.checkpoint.adopt import adopt
 from lora_trainer.checkpoint.encoders import Encoders
 from lora_trainer.checkpoint.family import Family, family_of
-from lora_trainer.checkpoint.precision import choose, choose_device, fast_maths, place
+from lora_trainer.checkpoint.precision import choose, choose_device, fast_maths, place, release_memory
 from lora_trainer.commands import Commands
 from lora_trainer.comparison import Comparison, compare, prompts_for
 from lora_trainer.dataset.cache import Cache
 from lora_trainer.dataset.encoding import encode
 from lora_trainer.dataset.examples import gather, texts_of
 from lora_trainer.errors import BadSettings
-from lora_trainer.events import Event, Finished, Saved, Stage, Started, Validated
+from lora_trainer.events import Chosen, Event, Finished, Saved, Stage, Started, Stepped, Validated
 from lora_trainer.host.protocol import Host
 from lora_trainer.language import English
 from lora_trainer.outputs import check_free, lora_files
@@ -91,12 +91,14 @@ def prepare(settings: Settings, host: Host, language: str = English, team: Team 
 
 
 def reopen(run: Run, host: Host, language: str = English) -> Job:
-    """A run that was stopped or broken off, ready to go on. Raises ``UserError`` when it cannot."""
+    """A run that was stopped, paused or broken off, ready to go on. Raises ``UserError`` when it cannot."""
     family, plan, files = _planned(run.settings(), host, Team())
-    job = Job(run, plan, host, files, family, language, goes_on=True)
-    if not job.state.is_file():
+    job = Job(run, plan, host, files, family, language)
+    job.goes_on = job.state.is_file()
+    events = list(run.events())
+    if not job.goes_on and any(isinstance(event, Stepped) for event in events):
         raise BadSettings("state_missing", name=run.id)
-    for event in run.events():
+    for event in events:
         _note(job, event)
     return job
 
@@ -144,10 +146,15 @@ def work(job: Job, commands: Commands) -> Iterator[Event]:
     for event in _teach(job, commands):
         _note(job, event)
         yield event
-    job.stopped = commands.stopping_after_epoch
+    release_memory()
+    job.stopped, compared = commands.stopping_after_epoch, not job.settings.grid.grid
     if job.comparison.epochs and job.settings.grid.grid and plan.team.first and not commands.stopping_now:
-        yield from compare(job.comparison, commands)
-    yield Finished(outcome="stopped" if job.stopped else "finished", report=_report_of(job))
+        for event in compare(job.comparison, commands):
+            compared |= isinstance(event, Chosen)
+            yield event
+    complete = compared and plan.epochs in {file.epoch for file in job.saved}
+    paused = commands.pausing and not complete
+    yield Finished(outcome="paused" if paused else "stopped" if job.stopped else "finished", report=_report_of(job))
 
 
 def _teach(job: Job, commands: Commands) -> Iterator[Event]:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from lora_trainer.commands import Commands
 from lora_trainer.errors import Busy, UserError
-from lora_trainer.events import Event, Failed
+from lora_trainer.events import Event, Failed, Finished
 from lora_trainer.host.protocol import Host
 from lora_trainer.job import Job, prepare, reopen, work
 from lora_trainer.language import English, translate
@@ -33,11 +33,17 @@ class Worker:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._job: Job | None = None
+        self._paused = False
 
     @property
     def busy(self) -> bool:
         """Whether a run is going on."""
         return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the last run of this session rests, so that others have the memory."""
+        return self._paused and not self.busy
 
     @property
     def run(self) -> Run | None:
@@ -50,7 +56,7 @@ class Worker:
         return self._begin(lambda: prepare(settings, self.host, language, team))
 
     def resume(self, run: Run, language: str = English) -> Run:
-        """Go on with a run that was stopped or broken off. Raises as ``start``."""
+        """Go on with a run that was stopped, paused or broken off. Raises as ``start``."""
         return self._begin(lambda: reopen(run, self.host, language))
 
     def _begin(self, make: Callable[[], Job]) -> Run:
@@ -58,7 +64,7 @@ class Worker:
             if self.busy and self._job:
                 raise Busy("busy", name=self._job.settings.output.name)
             job = make()
-            self._job, self.commands = job, Commands()
+            self._job, self.commands, self._paused = job, Commands(), False
             self._thread = threading.Thread(
                 target=self._work, args=(job, self.commands), name="lora_trainer", daemon=True
             )
@@ -86,5 +92,7 @@ class Worker:
             self._tell(job, Failed(message=message, detail=traceback.format_exc()))
 
     def _tell(self, job: Job, event: Event) -> None:
+        if isinstance(event, Finished):
+            self._paused = event.outcome == "paused"
         job.run.append(event)
         self.host.report(event)

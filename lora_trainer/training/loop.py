@@ -52,6 +52,9 @@ def train(learner: Learner, lesson: Lesson, commands: Commands) -> Iterator[Even
         for step in plan.steps_of(epoch):
             if step.number <= learner.done:
                 continue
+            if learner.team.agreed(commands.stopping_now):
+                keep_state(learner, lesson, commands)
+                return
             started = time.perf_counter()
             with learner.own_chance(step.number):
                 loss, lr = learner.step(gather_gradients(learner, lesson, step))
@@ -61,12 +64,13 @@ def train(learner: Learner, lesson: Lesson, commands: Commands) -> Iterator[Even
             every = lesson.settings.output.save_every_n_steps
             if every and step.number % every == 0 and learner.team.first:
                 yield save_step(learner, lesson, step)
-            if learner.team.agreed(commands.stopping_now):
-                keep_state(learner, lesson)
-                return
+            if commands.wants_sample() and learner.team.first:
+                yield from sample(learner, lesson, step, commands)
         if learner.team.first:
             yield from close_epoch(learner, lesson, epoch, commands)
         if learner.team.agreed(commands.stopping_after_epoch):
+            if commands.pausing:  # which may have come when the epoch's state was written already
+                keep_state(learner, lesson, commands)
             return
 
 
@@ -118,7 +122,7 @@ def close_epoch(learner: Learner, lesson: Lesson, epoch: int, commands: Commands
     with learner.shown():
         if epoch in lesson.files:
             yield save(learner, lesson, epoch, lesson.files[epoch])
-    keep_state(learner, lesson)
+    keep_state(learner, lesson, commands)
     forget_old_epochs(lesson, epoch)
     with learner.shown():
         yield from validate(learner, lesson, epoch)
@@ -142,9 +146,9 @@ def save_step(learner: Learner, lesson: Lesson, step: Step) -> Saved:
     return Saved(epoch=step.epoch, path=saved.path, step=step.number)
 
 
-def keep_state(learner: Learner, lesson: Lesson) -> None:
-    """Write all that is needed to go on from here."""
-    if lesson.settings.training.save_state and learner.team.first:
+def keep_state(learner: Learner, lesson: Lesson, commands: Commands) -> None:
+    """Write all that is needed to go on from here, if the settings say so, or for a pause."""
+    if (commands.pausing or lesson.settings.training.save_state) and learner.team.first:
         write_state(lesson.state, {**learner.state(), "plan": lesson.plan.fingerprint})
 
 
@@ -172,9 +176,16 @@ def validate(learner: Learner, lesson: Lesson, epoch: int) -> Iterator[Validated
     yield Validated(epoch=epoch, **{name: exam.mark() for name, exam in exams.items()})
 
 
-def preview(learner: Learner, lesson: Lesson, epoch: int, commands: Commands) -> Iterator[Previewed]:
+def sample(learner: Learner, lesson: Lesson, step: Step, commands: Commands) -> Iterator[Previewed]:
+    """Draw the previews within an epoch. What is drawn changes nothing in what is learnt."""
+    with learner.shown():
+        yield from preview(learner, lesson, step.epoch, commands, step.number)
+
+
+def preview(learner: Learner, lesson: Lesson, epoch: int, commands: Commands, step: int = 0) -> Iterator[Previewed]:
     """Draw the preview prompts with the LoRA as it is now, always from the same seed."""
     samples, resolution = lesson.settings.samples, lesson.settings.data.resolution
+    tag = f"step-{step:08d}" if step else f"epoch-{epoch:06d}"
     for index, prompt in enumerate(lesson.prompts):
         if commands.stopping_now:
             return
@@ -188,6 +199,6 @@ def preview(learner: Learner, lesson: Lesson, epoch: int, commands: Commands) ->
             height=samples.sample_height or resolution,
             clip_skip=lesson.settings.captions.clip_skip,
         )
-        name = f"epoch-{epoch:06d}-{index}.png"
+        name = f"{tag}-{index}.png"
         draw_picture(learner.parts, drawing, learner.precision).save(lesson.samples / name)
-        yield Previewed(epoch=epoch, index=index, prompt=prompt, path=f"{lesson.samples.name}/{name}")
+        yield Previewed(epoch=epoch, index=index, prompt=prompt, path=f"{lesson.samples.name}/{name}", step=step)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from lora_trainer.commands import Commands
 from lora_trainer.errors import RunFailed, UserError
-from lora_trainer.events import Event, Saved, Stepped, Validated
+from lora_trainer.events import Event, Finished, Previewed, Saved, Stepped, Validated
 from lora_trainer.host.standalone import StandaloneHost
 from lora_trainer.job import Job, prepare, reopen, work
 from lora_trainer.run import Run
@@ -59,14 +59,14 @@ def make(tmp_path: Path, checkpoint: Path) -> Make:
     return lambda **changes: from_flat({**BASE, "images": str(images), "checkpoint": str(checkpoint), **changes})
 
 
-def follow(job: Job, stop_at: int = 0) -> list[Event]:
-    """The events of a job, commanded to stop after a step."""
+def follow(job: Job, stop_at: int = 0, pauses: bool = False) -> list[Event]:
+    """The events of a job, commanded to stop, or to pause, after a step."""
     commands, events = Commands(), []
     for event in work(job, commands):
         job.run.append(event)
         events.append(event)
         if isinstance(event, Stepped) and event.step == stop_at:
-            commands.stop_now()
+            (commands.pause if pauses else commands.stop_now)()
     return events
 
 
@@ -102,6 +102,53 @@ def test_going_on_gives_the_bits_of_a_run_that_never_stopped(
     files = [Path(of(events, Saved)[-1].path).read_bytes() for events in (whole, rest)]
     assert files[0] == files[1]
     assert of(rest, Validated)[-1] == of(whole, Validated)[-1]
+
+
+@pytest.mark.parametrize("pause_at", [1, 2, 4])
+def test_a_pause_keeps_everything_and_going_on_gives_the_same_bits(make: Make, tmp_path: Path, pause_at: int) -> None:
+    settings = make(save_state=False, **HARD)
+    whole = train(settings, tmp_path / "whole")
+    job = prepare(settings, StandaloneHost(tmp_path / "home"))
+    first = follow(job, pause_at, pauses=True)
+    assert (len(of(first, Stepped)), of(first, Finished)[0].outcome) == (
+        pause_at,
+        "finished" if pause_at == 4 else "paused",
+    )
+    assert job.state.is_file()
+    if pause_at == 4:
+        return
+    rest = follow(reopen(Run(job.run.folder), StandaloneHost(tmp_path / "home")))
+    assert [event.loss for event in of([*first, *rest], Stepped)] == [event.loss for event in of(whole, Stepped)]
+    saved = [[Path(e.path).read_bytes() for e in of(events, Saved)] for events in (whole, [*first, *rest])]
+    assert len(saved[0]) == 2
+    assert saved[0] == saved[1]
+
+
+def test_a_run_that_paused_before_its_first_step_begins_when_it_goes_on(make: Make, tmp_path: Path) -> None:
+    job, commands = prepare(make(), StandaloneHost(tmp_path / "home")), Commands()
+    commands.pause()
+    for event in work(job, commands):
+        job.run.append(event)
+    assert not of(list(job.run.events()), Stepped)
+    assert len(of(follow(reopen(job.run, StandaloneHost(tmp_path / "home"))), Stepped)) == 4
+
+
+@pytest.mark.parametrize("optimizer", ["AdamW", "AdamWScheduleFree"])
+def test_pictures_asked_for_within_an_epoch_change_nothing(make: Make, tmp_path: Path, optimizer: str) -> None:
+    settings = make(optimizer_type=optimizer, **HARD | {"ema_decay": 0.0 if "Free" in optimizer else 0.9})
+    plain, commands, events = train(settings, tmp_path / "plain"), Commands(), []
+    job = prepare(settings, StandaloneHost(tmp_path / "home"))
+    for event in work(job, commands):
+        events.append(event)
+        if isinstance(event, Stepped) and event.step in (1, 2):
+            commands.sample()
+    drawn = [(event.epoch, event.step, event.path) for event in of(events, Previewed)]
+    assert drawn[0] == (1, 1, "samples/step-00000001-0.png")
+    assert [step for _, step, _ in drawn] == [1, 2, 0, 0]
+    assert all((job.run.folder / path).is_file() for _, _, path in drawn)
+    assert [event.loss for event in of(events, Stepped)] == [event.loss for event in of(plain, Stepped)]
+    last = [Path(of(those, Saved)[-1].path).read_bytes() for those in (plain, events)]
+    assert last[0] == last[1]
 
 
 def test_a_state_goes_on_only_with_its_own_data(make: Make, tmp_path: Path) -> None:
