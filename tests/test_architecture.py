@@ -248,7 +248,7 @@ BROKEN = {
     ("install.py", "import launch"): "before anything is installed",
     ("lora_trainer/settings.py", "from lora_trainer.checkpoint import adopt"): "level 0 imports level 1",
     ("lora_trainer/training/loop.py", "from .. import job"): "level 2 imports level 3",
-    ("lora_trainer/training/loop.py", "from ..ui.form import build"): "level 2 imports level 5",
+    ("lora_trainer/training/loop.py", "from ..ui.tab import build"): "level 2 imports level 5",
     ("lora_trainer/job.py", "from lora_trainer.host.webui import WebUI"): "level 3 imports level 4",
     ("lora_trainer/dataset/scan.py", "import lora_trainer.attic"): "give lora_trainer.attic a level",
     ("lora_trainer/training/loop.py", "import worlds.sprites"): "only the demo",

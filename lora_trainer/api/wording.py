@@ -1,4 +1,4 @@
-"""Which language a page speaks, and the texts that its script and the host's localization need."""
+"""Which language a page speaks, and the texts that it and the host's localization need."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
-from lora_trainer.language import LANGUAGES, Chinese, English, texts, translate
-from lora_trainer.settings import fields
+from lora_trainer.language import LANGUAGES, Chinese, English, texts
 
 Language: TypeAlias = (
     "str | Callable[[], str | None] | None"  # a code, the host's choice of one, or None: the browser's
 )
 
+PAGE, HOST = ("ui.", "setting.", "curve."), ("option.", "tab.name")  # whose keys begin so
 HOST_STEMS = ("zh_CN", "zh-Hans (Stable)", "zh-Hans (Testing)")  # localizations of the WebUI that are in use
 
 
@@ -29,26 +29,19 @@ def spoken(language: Language, accept: str) -> str:
     return fixed(language) or next((known for known in wanted if known), English)
 
 
-def hint(name: str, language: str) -> str:
-    """What stands under a setting's widget: its help and its raw name, by which guides know it."""
-    return translate("ui.hint", language, help=translate(f"setting.{name}.help", language), name=name)
-
-
 def page_texts(language: str) -> dict[str, str]:
-    """All texts of the page by key, as the script gets them; hints stand for helps."""
-    kept = {key: text for key, text in texts(language).items() if key.startswith(("ui.", "setting.", "curve."))}
-    hints = {f"setting.{name}.help": hint(name, language) for name in fields()}
-    return {**kept, **hints}
+    """All fixed texts of the page, by key."""
+    return {key: text for key, text in texts(language).items() if key.startswith(PAGE)}
 
 
 def host_dictionary() -> dict[str, str]:
-    """English to Chinese for the WebUI's own localization, which replaces whatever equals a key anywhere on the page.
+    """English to Chinese for the WebUI's own localization: what stands on its pages, outside of ours.
 
-    So single words are left out, which other tabs may use in another sense, and texts that are filled with values.
+    It replaces whatever equals a key anywhere on the page, so there are no single words, which others may use in
+    another sense.
     """
-    chinese = page_texts(Chinese)
-    ours = ((key, text) for key, text in page_texts(English).items() if key.startswith(("ui.", "setting.")))
-    return {text: chinese[key] for key, text in ours if " " in text and "{" not in text}
+    chinese = texts(Chinese)
+    return {text: chinese[key] for key, text in texts(English).items() if key.startswith(HOST)}
 
 
 def write_localizations(folder: Path) -> None:

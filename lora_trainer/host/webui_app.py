@@ -60,7 +60,7 @@ def register(ui: Callable[[], tuple[ModuleType, ModuleType]]) -> None:
         if why:
             blocks = tab.build_missing(why, language=compat.localization)
         else:
-            blocks = tab.build(worker(), paste=compat.connect_paste, language=compat.localization)
+            blocks = tab.build(paste=compat.connect_paste, language=compat.localization)
         return [(blocks, NAME, ELEM_ID)]
 
     def started(_: Any, app: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,10 @@ from lora_trainer.errors import BadSettings
 
 MAX_SEED = 2**32 - 1
 HEX_COLOUR = "#[0-9a-fA-F]{6}"
+ON = {"above": 0}  # needs: more than nothing
+GIVEN = {"not": ""}  # needs: a text
+
+Needs = Mapping[str, Sequence[Any]]
 
 
 def limited(
@@ -29,6 +34,16 @@ def limited(
 def suggested(default: str, suggestions: tuple[str, ...]) -> Any:
     """A field with ``suggestions``, beside which other values are taken."""
     return dataclasses.field(default=default, metadata={"suggestions": suggestions})
+
+
+def shown(made: Any, *, unit: str = "", needs: Needs | None = None) -> Any:
+    """``made``, a field or a plain default, with its unit (a text's key behind ``unit.``) and what it needs.
+
+    ``needs`` are the values that other settings must have for this one to mean anything; a form hides it otherwise. A
+    value may be ``{"above": number}`` or ``{"not": value}``. ``family`` stands for the checkpoint's: SD1, SD2 or SDXL.
+    """
+    field = made if isinstance(made, dataclasses.Field) else dataclasses.field(default=made)
+    return dataclasses.field(default=field.default, metadata={**field.metadata, "unit": unit, "needs": needs or {}})
 
 
 def coloured(default: str, names: tuple[str, ...]) -> Any:

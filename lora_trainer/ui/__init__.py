@@ -1,1 +1,1 @@
-"""The tab: a form from the settings, the routes that tell how a run goes, and our own page around them."""
+"""The page, and the two places where it is shown: a tab of the WebUI, and a page of our own."""

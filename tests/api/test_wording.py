@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-import string
 from pathlib import Path
 
 import pytest
 
 from lora_trainer.api.wording import HOST_STEMS, fixed, host_dictionary, page_texts, spoken, write_localizations
-from lora_trainer.language import LANGUAGES, texts
+from lora_trainer.language import LANGUAGES
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = ("ui.", "setting.")
 # The WebUI's localization passes over texts with a character of this class; it takes some plain symbols for emoji.
 PICTOGRAPHS = re.compile("[\u00a9\u00ae\u203c-\u3299\U0001f000-\U0001faff]")
 PUNCTUATION = re.compile("[\u3000-\u303f]")
@@ -49,17 +47,6 @@ def test_the_language_spoken(host: str | None, accept: str, language: str) -> No
     assert spoken(host, accept) == language
 
 
-def fillings(text: str) -> set[str]:
-    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
-
-
-def test_both_languages_say_the_same_things_with_the_same_values() -> None:
-    english, chinese = (texts(language) for language in LANGUAGES)
-    keys = {key for key in english if key.startswith(OURS)}
-    assert keys == {key for key in chinese if key.startswith(OURS)}
-    assert [key for key in keys if fillings(english[key]) != fillings(chinese[key])] == []
-
-
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_texts_are_plain(language: str) -> None:
     for key, text in page_texts(language).items():
@@ -67,14 +54,6 @@ def test_texts_are_plain(language: str) -> None:
         assert "`" not in text, key
         spotted = set(PICTOGRAPHS.findall(text)) - set(PUNCTUATION.findall(text))
         assert not spotted, (key, spotted)
-
-
-def test_the_script_uses_only_texts_that_exist() -> None:
-    script = (ROOT / "javascript" / "lora_trainer.js").read_text(encoding="utf-8")
-    used = {key if "." in key else f"ui.{key}" for key in re.findall(r'say\("([\w.]+)"', script)}
-    used |= {f"ui.stopping_{when}" for when in ("now", "after_epoch")}
-    used |= {f"curve.legend_{line}" for line in ("raw", "smooth", "held_out", "train")}
-    assert used - set(page_texts("en")) == set()
 
 
 def test_the_hosts_files_have_not_drifted(tmp_path: Path) -> None:
