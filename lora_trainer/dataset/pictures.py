@@ -69,6 +69,13 @@ def size_of(path: Path) -> tuple[int, int]:
         return (height, width) if _turn(image) in SIDEWAYS else (width, height)
 
 
+def size_at_head(path: Path) -> tuple[int, int]:
+    """The same from the file's head alone, many times as quick: whether the rest is whole stays open."""
+    with _opened(path) as image:
+        width, height = image.size
+        return (height, width) if _turn(image, of_head=True) in SIDEWAYS else (width, height)
+
+
 @dataclass(frozen=True, slots=True)
 class Glance:
     """What a picture is like: its upright size, the share of it that is not opaque, and itself, made small."""
@@ -138,10 +145,14 @@ def strict() -> Iterator[None]:
         ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
-def _turn(image: Image.Image) -> Image.Transpose | None:
-    """How to turn the image upright; damaged EXIF data is passed over, as image viewers do."""
+def _turn(image: Image.Image, *, of_head: bool = False) -> Image.Transpose | None:
+    """How to turn the image upright; damaged EXIF data is passed over, as image viewers do.
+
+    Pillow decodes the whole of a PNG for them, as they may stand behind the pixels; ``of_head`` spares that.
+    """
     try:
-        return UPRIGHT.get(image.getexif().get(ORIENTATION, 1))
+        exif = Image.Image.getexif(image) if of_head else image.getexif()
+        return UPRIGHT.get(exif.get(ORIENTATION, 1))
     except (*DAMAGED, KeyError, IndexError, TypeError):
         return None
 

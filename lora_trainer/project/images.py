@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,10 +28,11 @@ class Entry:
 @dataclass(frozen=True)
 class ImageIndex:
     """All images of the set ``folder`` that training would find, in its order: the folder's own, then those of its
-    ``N_name`` sub-folders. Empty where there is no folder or it holds none."""
+    ``N_name`` sub-folders, which ``inner`` names whether they hold any or not. Empty where there is no folder."""
 
     folder: Path
     entries: tuple[Entry, ...] = ()
+    inner: tuple[Path, ...] = ()
 
     def get(self, image_id: str) -> Entry:
         """The image of that id. Raises ``Unknown``."""
@@ -38,6 +40,10 @@ class ImageIndex:
             return self._by_id[image_id]
         except KeyError:
             raise Unknown("image_unknown") from None
+
+    def has(self, image_id: str) -> bool:
+        """Whether there is an image of that id."""
+        return image_id in self._by_id
 
     def chosen(self, image_ids: Iterable[str]) -> list[Entry]:
         """The images of these ids, in the set's order. Raises ``Unknown``."""
@@ -70,10 +76,31 @@ def image_id(name: str) -> str:
 def look_through(folder: Path) -> ImageIndex:
     """The images in ``folder``. Raises ``BadDataset`` where it or a sub-folder cannot be read."""
     entries = entries_of(folder)
-    found = _entries(images_among(entries), "", 0)
-    for source in sub_folders(entries):
+    found, inner = _entries(images_among(entries), "", 0), sub_folders(entries)
+    for source in inner:
         found += _entries(source.images, source.folder.name, source.repeats)
-    return ImageIndex(folder, tuple(found))
+    return ImageIndex(folder, tuple(found), tuple(source.folder for source in inner))
+
+
+Stamps = dict[Path, int]
+COARSE_NS = 2_000_000_000  # some file systems tell times to two seconds: a younger change may not be the last
+
+
+def folder_stamps(index: ImageIndex) -> Stamps:
+    """When the set's folders were last changed, in ns; 0 for one that is gone."""
+    return {folder: _changed(folder) for folder in (index.folder, *index.inner)}
+
+
+def settled(stamps: Stamps) -> bool:
+    """Whether the folders were left alone for long enough that their times tell."""
+    return max(stamps.values()) < time.time_ns() - COARSE_NS
+
+
+def _changed(folder: Path) -> int:
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _entries(images: Sequence[Path], folder: str, repeats: int) -> list[Entry]:

@@ -117,7 +117,7 @@ def history(folder: Path) -> list[Action]:
     """The noted actions, the oldest first."""
     file = aside_folder(folder) / JOURNAL
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    return [tuple(_step(step) for step in json.loads(line)) for line in lines if line.strip()]
+    return [tuple(read_step(step) for step in json.loads(line)) for line in lines if line.strip()]
 
 
 def _save(folder: Path, actions: Sequence[Action]) -> None:
@@ -125,7 +125,8 @@ def _save(folder: Path, actions: Sequence[Action]) -> None:
     write_whole(aside_folder(folder) / JOURNAL, "".join(lines))
 
 
-def _step(values: dict[str, str | None]) -> Step:
+def read_step(values: dict[str, str | None]) -> Step:
+    """The inverse of ``to_dict``. Raises ``KeyError`` and ``ValueError``."""
     if "source" in values:
         return Move(Path(values["source"] or ""), Path(values["target"] or ""))
     return Write(Path(values["path"] or ""), _bytes(values["before"]), _bytes(values["after"]))
