@@ -96,6 +96,13 @@ def interrogators() -> dict[str, Any]:
     return dict(getattr(module, "interrogators", None) or {})
 
 
+def face_folders() -> tuple[Path, ...]:
+    """Where face restoration keeps what it finds faces with, and where somebody may put a detector of their own."""
+    restorers = (getattr(shared.cmd_opts, f"{name.lower()}_models_path", None) for name in ("GFPGAN", "Codeformer"))
+    usual = [Path(paths.models_path) / name for name in ("GFPGAN", "Codeformer", "facedetection")]
+    return tuple(dict.fromkeys(path.absolute() for path in [*(Path(one) for one in restorers if one), *usual]))
+
+
 def tagger_caches() -> tuple[Path, ...]:
     """Where the tagger extension keeps what it downloaded: hub caches."""
     chosen = getattr(shared.opts, "tagger_hf_cache_dir", None)

@@ -41,6 +41,12 @@ class MemoryHost:
         finally:
             self.turns.append("given back")
 
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """As ``exclusive``."""
+        with self.exclusive():
+            yield
+
     def taggers(self) -> list[Tagger]:
         """None."""
         return []

@@ -20,11 +20,13 @@ from lora_trainer.tagging.tagger import Tagger
 
 @dataclass(frozen=True)
 class Paths:
-    """The host's folders: where LoRAs are looked for, where run folders are kept, and where checkpoints lie."""
+    """The host's folders: where LoRAs are looked for, where run folders are kept, where checkpoints lie, and where
+    models that find faces may lie."""
 
     loras: Path
     runs: Path
     checkpoints: Path
+    faces: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +97,9 @@ class Host(Protocol):
     def exclusive(self, device: str = "auto") -> AbstractContextManager[str]:
         """Wait for a turn, take merged LoRAs out, yield the torch device to use (``"cuda"``, ``"cpu"``); give all
         back."""
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Wait for a turn on the card, for work that needs no checkpoint. The taggers of the host may be used within."""
 
     def taggers(self) -> list[Tagger]:
         """The taggers that the host has installed; WD14 models are run without it."""

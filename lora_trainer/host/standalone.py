@@ -30,7 +30,9 @@ class StandaloneHost:
     def __init__(
         self, home: Path, checkpoint: Path | None = None, on_event: Callable[[Event], None] | None = None
     ) -> None:
-        self.paths = Paths(loras=home / "loras", runs=home / "runs", checkpoints=home / "checkpoints")
+        self.paths = Paths(
+            loras=home / "loras", runs=home / "runs", checkpoints=home / "checkpoints", faces=(home / "models",)
+        )
         self._default = checkpoint
         self._on_event = on_event
         self._turn = threading.Lock()
@@ -50,6 +52,12 @@ class StandaloneHost:
         """Wait for a turn and yield the device."""
         with self._turn:
             yield choose_device(device)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for a turn."""
+        with self._turn:
+            yield
 
     def taggers(self) -> list[Tagger]:
         """None of its own: WD14 models are run without a host."""

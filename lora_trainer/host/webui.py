@@ -49,6 +49,7 @@ class WebUIHost:
             loras=compat.lora_folder(),
             runs=Path(paths.data_path).absolute() / "lora_trainer" / "runs",
             checkpoints=Path(shared.cmd_opts.ckpt_dir or sd_models.model_path).absolute(),
+            faces=compat.face_folders(),
         )
 
     def checkpoint(self, path: Path | None = None) -> Checkpoint:
@@ -68,6 +69,12 @@ class WebUIHost:
         chosen = training_device(device)
         with self._turn.taken(), borrowed(live_model()):
             yield chosen
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for our turn in the WebUI's queue."""
+        with self._turn.taken():
+            yield
 
     def taggers(self) -> list[Tagger]:
         """The tagger extension's models, deepbooru and BLIP."""

@@ -1,9 +1,10 @@
-"""Where faces are: OpenCV's own cascade, a better detector where its model is present, none where OpenCV is not."""
+"""Where faces are: by the best detector whose model is present, else by OpenCV's own cascade; none without OpenCV."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ from PIL import Image
 
 from lora_trainer.dataset.bench.crops import Box
 from lora_trainer.dataset.bench.notes import Noted, reason, shown
+from lora_trainer.dataset.bench.retinaface import UNUSABLE, WEIGHTS, RetinaFace
 
 SIDE = 800  # faces are looked for in a copy of at most this side in pixels
 LEAST = 24  # pixels of that copy that a face has at least
@@ -28,6 +30,9 @@ class FaceDetector(Protocol):
         """The faces in an RGB picture, the largest first."""
 
 
+Make = Callable[[Path], FaceDetector]
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """The detector that is used, None where there is none, and what a user is told of it."""
@@ -37,17 +42,27 @@ class Choice:
 
 
 def choose_detector(folders: Sequence[Path] = ()) -> Choice:
-    """The best detector whose model is in one of the ``folders``, else OpenCV's own. Nothing is downloaded."""
+    """The best detector whose model is in one of the ``folders``, else OpenCV's own. Nothing is downloaded.
+
+    The best is RetinaFace, as the WebUI's face restoration has it, then YuNet.
+    """
     try:
         cv2 = import_module("cv2")
     except ImportError:  # missing, or without the system's libraries that it needs
         return Choice(None, (Noted(key="faces_no_opencv", name="OpenCV"),))
     notes: list[Noted] = []
-    for model in _found(folders, YUNET):
+    models: list[tuple[Path, Make, Any]] = [
+        (file, _Retina, UNUSABLE) for name in WEIGHTS for file in _found(folders, name)
+    ]
+    # Older versions of OpenCV lack the class.
+    models += [(file, partial(_YuNet, cv2), (cv2.error, OSError, AttributeError)) for file in _found(folders, YUNET)]
+    for file, detector, errors in models:
         try:
-            return Choice(_YuNet(cv2, model), (*notes, Noted(key="faces_model", name=shown(model.name))))
-        except (cv2.error, OSError, AttributeError) as error:  # older versions lack the class
-            notes.append(Noted(key="faces_model_broken", name=shown(model.name), values={"reason": reason(error)}))
+            return Choice(detector(file), (*notes, Noted(key="faces_model", name=shown(file.name))))
+        except ImportError:  # no facexlib
+            continue
+        except errors as error:
+            notes.append(Noted(key="faces_model_broken", name=shown(file.name), values={"reason": reason(error)}))
     cascades, named = [Path(cv2.data.haarcascades) / CASCADE, *_found(folders, CASCADES)], ""
     loaded = []
     for file in cascades:
@@ -61,6 +76,18 @@ def choose_detector(folders: Sequence[Path] = ()) -> Choice:
     alone = named == CASCADE
     used = Noted(key="faces_cascade", name="OpenCV") if alone else Noted(key="faces_model", name=shown(named))
     return Choice(_Cascades(cv2, loaded), (*notes, used))
+
+
+class _Retina:
+    """RetinaFace on a small copy, as the others."""
+
+    def __init__(self, weights: Path) -> None:
+        self._net = RetinaFace(weights)
+
+    def find(self, picture: Image.Image) -> list[Box]:
+        """The faces in an RGB picture, the largest first."""
+        small, scale = _small(picture)
+        return _boxes(self._net.boxes(small), scale, picture)
 
 
 class _YuNet:

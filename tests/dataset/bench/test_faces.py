@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image, ImageDraw, ImageFilter
 
 from lora_trainer.dataset.bench.faces import choose_detector
@@ -126,3 +128,57 @@ def test_a_better_detector_is_used_where_its_model_is(tmp_path: Path, monkeypatc
     assert [(note.key, note.name) for note in choice.notes] == [("faces_model", "face_detection_yunet_2023mar.onnx")]
     assert choice.detector is not None
     assert choice.detector.find(Image.new("RGB", (1600, 800))) == [(400, 200, 1200, 600)]
+
+
+class Network(torch.nn.Module):
+    """facexlib's network as far as it is used: it finds one face, in the part of the picture that its weight says."""
+
+    def __init__(self, network_name: str, half: bool, device: torch.device) -> None:
+        super().__init__()
+        assert (network_name, half, device.type) == ("resnet50", False, "cpu")
+        self.place = torch.nn.Parameter(torch.zeros(4))
+
+    def detect_faces(self, pixels: Any, conf_threshold: float) -> Any:
+        height, width, _ = pixels.shape
+        assert (pixels[0, 0] == (30, 20, 10)).all()  # BGR
+        box = self.place.detach() * torch.tensor([width, height, width, height])
+        return torch.cat([box, torch.ones(11)])[None].numpy()
+
+
+@pytest.fixture
+def facexlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package that the WebUI brings."""
+    pytest.importorskip("cv2")
+    module = ModuleType("facexlib.detection.retinaface")
+    module.RetinaFace = Network  # type: ignore[attr-defined]
+    for name in ("facexlib", "facexlib.detection"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+
+
+@pytest.mark.usefixtures("facexlib")
+def test_the_detector_of_face_restoration_is_used_where_its_weights_are(tmp_path: Path) -> None:
+    weights = tmp_path / "detection_Resnet50_Final.pth"
+    torch.save({"module.place": torch.tensor([0.25, 0.25, 0.75, 0.5])}, weights)
+    choice = choose_detector([tmp_path])
+    assert [(note.key, note.name) for note in choice.notes] == [("faces_model", weights.name)]
+    assert choice.detector is not None
+    assert choice.detector.find(Image.new("RGB", (1600, 800), (10, 20, 30))) == [(400, 200, 1200, 400)]
+
+
+@pytest.mark.usefixtures("facexlib")
+@pytest.mark.parametrize("content", [b"", b"<html>404</html>", {"place": torch.zeros(5)}, {}])
+def test_weights_that_are_none_are_told_and_passed_over(tmp_path: Path, content: Any) -> None:
+    weights = tmp_path / "detection_Resnet50_Final.pth"
+    if isinstance(content, bytes):
+        weights.write_bytes(content)
+    else:
+        torch.save(content, weights)
+    assert [note.key for note in choose_detector([tmp_path]).notes] == ["faces_model_broken", "faces_cascade"]
+
+
+def test_weights_without_the_package_say_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("cv2")
+    monkeypatch.setitem(sys.modules, "facexlib", None)
+    (tmp_path / "detection_Resnet50_Final.pth").write_bytes(b"weights")
+    assert [note.key for note in choose_detector([tmp_path]).notes] == ["faces_cascade"]
