@@ -99,7 +99,7 @@ class Host(Protocol):
         back."""
 
     def turn(self) -> AbstractContextManager[None]:
-        """Wait for a turn on the card, for work that needs no checkpoint. The taggers of the host may be used within."""
+        """Wait for a turn on the card, for work that needs no checkpoint; the host's taggers may be used within."""
 
     def taggers(self) -> list[Tagger]:
         """The taggers that the host has installed; WD14 models are run without it."""
