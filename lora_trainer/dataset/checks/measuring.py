@@ -29,10 +29,13 @@ def measure_all(
     paths: Sequence[Path], side: int, known: Mapping[Path, Measured], on_progress: OnProgress | None = None
 ) -> list[Measured]:
     """``measure`` each file, in threads (decoding gives the interpreter free); what is ``known`` and not changed since
-    is not read again. ``on_progress`` is told how many of how many are done."""
+    is not read again. ``on_progress`` is told how many of how many are done; what it raises ends the measuring."""
     with strict(), ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
         results = pool.map(lambda path: measure(path, side, known.get(path)), paths)
-        return list(_counted(results, len(paths), on_progress))
+        try:
+            return list(_counted(results, len(paths), on_progress))
+        finally:
+            pool.shutdown(cancel_futures=True)  # where ``on_progress`` ends it, the rest is not measured
 
 
 def measure(path: Path, side: int, known: Measured | None = None) -> Measured:

@@ -6,7 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from lora_trainer.dataset.captions import with_trigger
 from lora_trainer.dataset.checks.captioning import estimated_tokens
+from lora_trainer.settings import Settings
 
 FAR = 2  # times the limit: an estimate is never so wrong
 HOPELESS = 4
@@ -22,6 +24,13 @@ def count_tokens(text: str, limit: int, folder: Path) -> int:
         return estimate
     tokenizer = _tokenizer(folder)
     return estimate if tokenizer is None else len(tokenizer.tokenize(text))
+
+
+def learnt_tokens(text: str, settings: Settings, folder: Path) -> int:
+    """The same of the caption as it is learnt: with the trigger, the prefix and the suffix."""
+    captions = settings.captions
+    whole = with_trigger(text, settings.data.trigger, captions.caption_prefix, captions.caption_suffix)
+    return count_tokens(whole, captions.max_token_length, folder)
 
 
 @cache
