@@ -14,6 +14,8 @@ from lora_trainer.errors import UserError
 from lora_trainer.events import Event, from_dict, to_dict
 from lora_trainer.settings import Settings, from_flat, to_flat
 
+LAST_BYTES = 65536  # of the events: enough for the last of them, with the detail of a failure
+
 
 @dataclass(frozen=True)
 class Run:
@@ -63,14 +65,34 @@ class Run:
         with path.open(encoding="utf-8", errors="replace") as file:
             for number, line in enumerate(file):
                 if number >= first and line.endswith("\n"):
-                    yield _parsed(line)
+                    yield parsed(line)
+
+    def tail(self, start: int = 0) -> tuple[list[str], int]:
+        """The whole event lines from byte ``start`` of their file on, and the byte behind the last of them."""
+        path = self.folder / "events.jsonl"
+        if not path.is_file():
+            return [], start
+        with path.open("rb") as file:
+            file.seek(start)
+            data = file.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        return whole.decode("utf-8", errors="replace").split("\n")[:-1], start + len(whole)
+
+    def outcome(self) -> str:
+        """What the last events say of how it goes: ``running``, ``finished``, ``stopped``, ``paused`` or ``failed``."""
+        path = self.folder / "events.jsonl"
+        size = path.stat().st_size if path.is_file() else 0
+        lines, _ = self.tail(max(0, size - LAST_BYTES))
+        told = (line for line in map(parsed, reversed(lines)) if line.get("kind") in ("started", "finished", "failed"))
+        last = next(told, {"kind": "started"})
+        return "running" if last["kind"] == "started" else str(last.get("outcome", "failed"))
 
     def events(self) -> Iterator[Event]:
         """All events so far."""
         return (from_dict(line) for line in self.lines() if line)
 
 
-def _parsed(line: str) -> dict[str, Any]:
+def parsed(line: str) -> dict[str, Any]:
     """The event in a line; empty where a power cut left something else there."""
     try:
         values = json.loads(line)

@@ -13,8 +13,8 @@ SPEED_OVER = 50  # steps that the speed is taken over
 
 @dataclass(kw_only=True, slots=True)
 class Status:
-    """A run at a moment: ``follow`` every event line and read it. ``state`` is ``running``, ``finished``, ``stopped``
-    or ``failed``; ``stage`` is that of the ``Stage`` event."""
+    """A run at a moment: ``follow`` every event line and read it. ``state`` is ``running``, ``finished``, ``stopped``,
+    ``paused`` or ``failed``; ``stage`` is that of the ``Stage`` event."""
 
     state: str = "running"
     stage: str = "loading"
@@ -30,7 +30,8 @@ class Status:
     losses: list[float] = field(default_factory=list)  # of every step
     seconds: list[float] = field(default_factory=list)  # of every step
     validated: list[tuple[int, float, float]] = field(default_factory=list)  # epoch, held out, train
-    previews: list[tuple[int, int, str, str]] = field(default_factory=list)  # epoch, index, prompt, path
+    rates: list[float] = field(default_factory=list)  # learning rate of every step
+    previews: list[tuple[int, int, str, str, int]] = field(default_factory=list)  # epoch, index, prompt, path, step
     files: list[tuple[int, str]] = field(default_factory=list)  # epoch, path
     sheet: str = ""
     chosen: dict[str, Any] = field(default_factory=dict)  # epoch, weight, lora, reasons
@@ -46,9 +47,14 @@ class Status:
     @property
     def eta_s(self) -> float | None:
         """Seconds of training left, or None while it cannot be told honestly."""
-        if self.stage != "training" or self.step < min(ESTIMATE_AFTER, self.steps / 2) or not self.seconds:
+        if self.stage != "training" or self.step < min(ESTIMATE_AFTER, self.steps / 2) or self.step_s is None:
             return None
-        return statistics.fmean(self.seconds[-SPEED_OVER:]) * (self.steps - self.step)
+        return self.step_s * (self.steps - self.step)
+
+    @property
+    def step_s(self) -> float | None:
+        """Seconds that a step takes, over the last ones."""
+        return statistics.fmean(self.seconds[-SPEED_OVER:]) if self.seconds else None
 
     @property
     def fraction(self) -> float:
@@ -71,8 +77,9 @@ class Status:
             self.done, self.total = line["done"], line["total"]
         elif kind == "stepped":
             self.step, self.epoch = line["step"], line["epoch"]
-            self.losses.append(line["loss"])
-            self.seconds.append(line["seconds"])
+            for kept, key in ((self.losses, "loss"), (self.seconds, "seconds"), (self.rates, "lr")):
+                del kept[self.step - 1 :]  # a run that goes on from an earlier state takes these steps again
+                kept.append(line.get(key, 0.0))
         else:
             self._result(kind, line)
 
@@ -80,8 +87,11 @@ class Status:
         if kind == "validated":
             self.validated.append((line["epoch"], line["held_out"], line["train"]))
         elif kind == "previewed":
-            self.previews.append((line["epoch"], line["index"], line["prompt"], line["path"]))
+            preview = (line["epoch"], line["index"], line["prompt"], line["path"], line.get("step", 0))
+            if preview not in self.previews:
+                self.previews.append(preview)
         elif kind == "saved" and not line.get("step"):
+            self.files = [file for file in self.files if file[0] != line["epoch"]]
             self.files.append((line["epoch"], line["path"]))
         elif kind == "compared":
             self.sheet = line["sheet"]

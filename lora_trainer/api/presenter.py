@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
 from lora_trainer.api.series import loss_series
-from lora_trainer.api.watch import View
+from lora_trainer.api.watch import INTERRUPTED, View
 from lora_trainer.language import translate
 from lora_trainer.picking.lines import Point
+from lora_trainer.run import Run
 from lora_trainer.status import Status
 
 STAGES = ("loading", "caching", "training", "grid", "picking")
-NOTHING: dict[str, Any] = {"id": None, "state": "none", "lines": 0, "ours": False, "stopping": ""}
+NOTHING: dict[str, Any] = {"id": None, "state": "none", "lines": 0, "ours": False, "stopping": "", "can": []}
+RESTING = ("paused", "stopped", INTERRUPTED, "failed")
+GB = 1024**3
+
+Card = Mapping[str, Any]  # the graphics card: its "total" and "free" memory
 
 
 def brief(view: View) -> dict[str, Any]:
@@ -25,12 +30,32 @@ def brief(view: View) -> dict[str, Any]:
         "state": view.state,
         "ours": view.ours,
         "stopping": view.stopping,
+        "can": possible(view),
     }
 
 
-def present(view: View, language: str) -> dict[str, Any]:
+def possible(view: View) -> list[str]:
+    """What can be done with the run now: the orders that it would follow, going on, training further."""
+    status = view.status
+    if view.ours:
+        told = {"": ["stop_now", "stop_after_epoch", "pause", "sample"], "after_epoch": ["stop_now"]}
+        orders = told.get(view.stopping, [])
+        return orders if status.stage == "training" else [order for order in orders if order == "stop_now"]
+    if view.state == "running":  # in another process
+        return []
+    goes_on = view.state in RESTING and 0 < status.step < status.steps and has_state(view.run)
+    return (["continue"] if goes_on else []) + (["train_further"] if status.files else [])
+
+
+def has_state(run: Run) -> bool:
+    """Whether the state of its training is kept, from which it could go on."""
+    return any((run.folder / "state").glob("*.safetensors"))
+
+
+def present(view: View, language: str, card: Card | None = None) -> dict[str, Any]:
     """Everything about the run. Pictures are named by addresses relative to ours, never by paths."""
     status, running, series = view.status, view.state == "running", loss_series(view.status)
+    memory = {"used": card["total"] - card["free"], "total": card["total"]} if card and view.ours else None
     return {
         **brief(view),
         "name": status.name or (view.settings.output.name if view.settings else view.run.id),
@@ -38,24 +63,37 @@ def present(view: View, language: str) -> dict[str, Any]:
         "fraction": round(status.fraction, 4) if running else None,
         **{key: getattr(status, key) for key in ("images", "step", "steps", "epoch", "epochs", "done", "total")},
         "eta_s": status.eta_s if running else None,
+        "speed": _rounded(1 / status.step_s) if status.step_s else None,
+        "memory": memory,
+        "alarm": None,
         "loss": _rounded(status.loss),
         "series": series,
+        "lr": series["lr"],
         "validated": [
             {"epoch": epoch, "held_out": _rounded(held_out), "train": _rounded(train)}
             for epoch, held_out, train in status.validated
         ],
-        "previews": [
-            {"epoch": epoch, "index": index, "prompt": prompt, "url": f"runs/{view.run.id}/picture/{n}"}
-            for n, (epoch, index, prompt, _) in enumerate(status.previews)
-        ],
+        "previews": _previews(view),
         "files": [{"epoch": epoch, "name": _stem(path), "call": call(path, 1.0, view)} for epoch, path in status.files],
         "chosen": _chosen(view),
         "sheet": f"runs/{view.run.id}/sheet" if status.sheet else "",
         "report": f"runs/{view.run.id}/report" if status.report else "",
         "message": status.message,
         "detail": status.detail,
-        "texts": {**texts(view, language), "chart": chart_text(status, series["smooth"], language)},
+        "texts": {
+            **texts(view, language),
+            "chart": chart_text(status, series["smooth"], language),
+            "speed": speed_text(status, language),
+            "memory": memory_text(memory, language),
+        },
     }
+
+
+def _previews(view: View) -> list[dict[str, Any]]:
+    return [
+        {"epoch": epoch, "step": step, "index": index, "prompt": prompt, "url": f"runs/{view.run.id}/picture/{n}"}
+        for n, (epoch, index, prompt, _, step) in enumerate(view.status.previews)
+    ]
 
 
 def call(path: str, weight: float, view: View) -> str:
@@ -68,7 +106,7 @@ def texts(view: View, language: str) -> dict[str, str]:
     """The sentences that hold numbers."""
 
     def say(key: str, **values: object) -> str:
-        return translate(f"ui.{key}", language, **values)
+        return translate(f"run.{key}", language, **values)
 
     status = view.status
     if view.state != "running":
@@ -94,20 +132,36 @@ def eta_text(status: Status, language: str) -> str:
         return ""
     seconds = status.eta_s
     if seconds is None:
-        return translate("ui.eta_estimating", language)
+        return translate("run.eta_estimating", language)
     if seconds < 60:
-        return translate("ui.eta_soon", language)
+        return translate("run.eta_soon", language)
     hours, rest = divmod(round(seconds / 60), 60)
-    return translate("ui.eta_hours" if hours else "ui.eta_minutes", language, hours=hours, minutes=rest)
+    return translate("run.eta_hours" if hours else "run.eta_minutes", language, hours=hours, minutes=rest)
+
+
+def speed_text(status: Status, language: str) -> str:
+    """How fast it learns; empty before the first step."""
+    if not status.step_s:
+        return ""
+    if status.step_s >= 1:
+        return translate("run.speed_slow", language, seconds=status.step_s)
+    return translate("run.speed_fast", language, steps=1 / status.step_s)
+
+
+def memory_text(memory: Mapping[str, int] | None, language: str) -> str:
+    """How much of the graphics card's memory is taken; empty where nobody knows."""
+    if memory is None:
+        return ""
+    return translate("run.memory", language, used=memory["used"] / GB, total=memory["total"] / GB)
 
 
 def _position(status: Status, language: str) -> str:
     if status.stage == "training" and status.steps:
         values = {"epoch": max(1, status.epoch), "epochs": status.epochs, "step": status.step, "steps": status.steps}
-        return translate("ui.position_training", language, **values)
+        return translate("run.position_training", language, **values)
     if status.total > 1:
         key = "position_grid" if status.stage == "grid" else "position_other"
-        return translate(f"ui.{key}", language, done=status.done, total=status.total)
+        return translate(f"run.{key}", language, done=status.done, total=status.total)
     return ""
 
 
@@ -123,7 +177,7 @@ def chart_text(status: Status, smooth: Sequence[Point], language: str) -> str:
     lowest = min(measured, key=lambda epoch: measured[epoch])
     low = measured[lowest]
     also = translate("curve.held_out", language, first=first, begin=begin, last=last, end=end, low=low, lowest=lowest)
-    return translate("ui.sentences", language, first=said, second=also)
+    return translate("run.sentences", language, first=said, second=also)
 
 
 def _chosen(view: View) -> dict[str, Any] | None:

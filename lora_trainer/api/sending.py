@@ -25,7 +25,7 @@ def grid_infotext(view: View, host: Host, extras: Mapping[str, object]) -> str:
     status, settings = view.status, view.settings
     if settings is None or not status.files:
         raise BadSettings("grid_empty", field="grid_epochs", name="grid_epochs")
-    drawn = dict.fromkeys(prompt for _, _, prompt, _ in status.previews)
+    drawn = dict.fromkeys(prompt for _, _, prompt, *_ in status.previews)
     comparison = Comparison(
         run=view.run,
         settings=settings,

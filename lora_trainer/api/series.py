@@ -9,7 +9,8 @@ from lora_trainer.status import Status
 
 
 def loss_series(status: Status) -> dict[str, list[Point]]:
-    """Points (step, loss): ``raw`` and ``smooth`` of the steps, ``held_out`` and ``train`` of the validations."""
+    """Points (step, loss): ``raw`` and ``smooth`` of the steps, ``held_out`` and ``train`` of the validations; and
+    (step, learning rate): ``lr``."""
     raw = [(step, loss) for step, loss in enumerate(status.losses, start=1) if math.isfinite(loss)]
     per_epoch = status.steps / status.epochs if status.epochs else 0.0
     lines = {"raw": thinned(raw), "smooth": every(averaged(raw))}
@@ -18,4 +19,6 @@ def loss_series(status: Status) -> dict[str, list[Point]]:
         lines[name] = [
             (step, loss) for step, loss in points if math.isfinite(loss) and loss > 0
         ]  # 0: none were held out
+    rates = [(step, rate) for step, rate in enumerate(status.rates, start=1) if rate]
+    lines["lr"] = every(rates)
     return {name: [(round(step, 1), float(f"{loss:.5g}")) for step, loss in points] for name, points in lines.items()}

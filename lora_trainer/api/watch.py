@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lora_trainer.errors import BadSettings, Unknown
-from lora_trainer.run import Run, all_runs, find_run
+from lora_trainer.run import Run, all_runs, find_run, parsed
 from lora_trainer.settings import Settings
 from lora_trainer.status import Status
 
@@ -27,7 +27,7 @@ INTERRUPTED = "interrupted"
 class View:
     """A run at a moment.
 
-    ``state`` is that of its status, or ``interrupted``; ``stopping`` is ``now``, ``after_epoch`` or empty.
+    ``state`` is that of its status, or ``interrupted``; ``stopping`` is ``now``, ``after_epoch``, ``pause`` or empty.
     """
 
     run: Run
@@ -45,6 +45,7 @@ class Watch:
         self.worker = worker
         self._lock = threading.Lock()
         self._statuses: dict[str, Status] = {}
+        self._read: dict[str, int] = {}  # bytes of each run's events
         self._settings: dict[str, Settings | None] = {}
 
     def runs(self) -> list[Run]:
@@ -69,25 +70,37 @@ class Watch:
         """The run as it is now; nobody else reads on while it is looked at."""
         with self._lock:
             status = self._statuses.setdefault(run.id, Status())
-            for line in run.lines(first=status.lines):
-                status.follow(line)
-            if run.id not in self._settings:
-                self._settings[run.id] = _settings_of(run)
+            lines, self._read[run.id] = run.tail(self._read.get(run.id, 0))
+            for line in lines:
+                status.follow(parsed(line))
             ours = self._is_ours(run)
-            yield View(run, status, self._settings[run.id], self._state(run, status), self._stopping(ours), ours)
+            state = self._state(run, status.state)
+            yield View(run, status, self.settings(run), state, self._stopping(ours), ours)
+
+    def settings(self, run: Run) -> Settings | None:
+        """A run's settings, or None when this version cannot read them."""
+        if run.id not in self._settings:
+            self._settings[run.id] = _settings_of(run)
+        return self._settings[run.id]
+
+    def state(self, run: Run) -> str:
+        """A run's state alone, which its last event tells: quick, however long the run was."""
+        return self._state(run, run.outcome())
 
     def _is_ours(self, run: Run) -> bool:
         return self.worker.busy and self.worker.run is not None and self.worker.run.id == run.id
 
-    def _state(self, run: Run, status: Status) -> str:
-        if status.state != "running" or self._is_ours(run) or time.time() - _last_sign(run) < QUIET_S:
-            return status.state
+    def _state(self, run: Run, told: str) -> str:
+        if told != "running" or self._is_ours(run) or time.time() - _last_sign(run) < QUIET_S:
+            return told
         return INTERRUPTED
 
     def _stopping(self, ours: bool) -> str:
         if not ours:
             return ""
         commands = self.worker.commands
+        if commands.pausing:
+            return "pause"
         return "now" if commands.stopping_now else "after_epoch" if commands.stopping_after_epoch else ""
 
 
@@ -98,7 +111,6 @@ def inside(folder: Path, relative: str) -> Path | None:
 
 
 def _settings_of(run: Run) -> Settings | None:
-    """Its settings, or None when this version cannot read them."""
     try:
         return run.settings()
     except (OSError, ValueError, BadSettings):

@@ -88,6 +88,14 @@ class FakeWorker:
         self._thread.start()
         return self.run
 
+    def resume(self, run: Run, language: str = "en") -> Run:
+        if self.busy:
+            raise Busy("busy", name="other")
+        self.commands, self.run, self.hold_at = Commands(), run, 0
+        self._thread = threading.Thread(target=self._work, args=(run, run.settings()), daemon=True)
+        self._thread.start()
+        return run
+
     def wait(self) -> None:
         if self._thread:
             self._thread.join()
@@ -101,7 +109,9 @@ class FakeWorker:
             while self.lingers and self.commands.stopping_now:
                 time.sleep(0.02)
             if self.commands.stopping_now:
-                run.append(Finished(outcome="stopped"))
+                (run.folder / "state").mkdir(exist_ok=True)
+                (run.folder / "state" / "state.safetensors").touch()
+                run.append(Finished(outcome="paused" if self.commands.pausing else "stopped"))
                 return
             time.sleep(self.pause_s)
 

@@ -17,4 +17,4 @@ def test_lines_hold_numbers_only() -> None:
 
 
 def test_nothing_yet() -> None:
-    assert loss_series(Status()) == {"raw": [], "smooth": [], "held_out": [], "train": []}
+    assert loss_series(Status()) == {"raw": [], "smooth": [], "held_out": [], "train": [], "lr": []}
