@@ -70,7 +70,9 @@ def _add_page(made: FastAPI, base: str) -> None:
 
     @made.get(base + "/page/{version}/{name:path}")
     def file(version: str, name: str) -> Response:
-        path = page_files()[name]
+        path = page_files().get(name)
+        if path is None:
+            return Response(status_code=404)
         return Response(path.read_bytes(), media_type=KINDS[path.suffix], headers={"Cache-Control": "no-store"})
 
     @made.get(base + "/about")
@@ -130,7 +132,7 @@ def made_schema(lang: str) -> dict[str, Any]:
 
 def _add_project(made: FastAPI, base: str, scene: Scene) -> None:
     def project() -> dict[str, Any]:
-        runs = ["run-1", "run-2"] if scene.run and scene.run.get("second") else [scene.run["id"]] if scene.run else []
+        runs = ["run-1", "run-2"] if scene.run and scene.run.get("second") else ["run-1"] if scene.run else []
         return {
             "id": "p1",
             "name": "miku_v1",

@@ -35,7 +35,7 @@ export async function start(root) {
     root.lang = chosenLanguage() || document.documentElement.lang || "en";
     const stepper = steps.map(stepButton), panels = new Map(steps.map((step) => [step.key, make("section", {class: "lt-step", hidden: true, "aria-label": step.title()})]));
     const nav = make("nav", {"aria-label": say("shell.steps")}, make("ol", {class: "lt-stepper"}, ...stepper.map((one) => one.node)));
-    root.replaceChildren(head(), warning(), nav, make("div", {class: "lt-news"}), ...panels.values(), workbar());
+    root.replaceChildren(...[head(), warning(), nav, make("div", {class: "lt-news"}), ...panels.values(), workbar()].filter(Boolean));
     placeRegions(root);
     const mounted = new Map();
 
@@ -109,7 +109,7 @@ function head() {
     };
     on("project", () => listProjects().then(show, show));
     show();
-    return make("header", {class: "lt-head"}, make("h2", {}, say("shell.title")),
+    return make("header", {class: "lt-head"}, make("h1", {}, say("shell.title")),
         make("div", {class: "lt-row"}, make("span", {class: "lt-muted lt-head-label", "aria-hidden": "true"}, say("shell.project")), projects.node, fresh, languages()));
 }
 

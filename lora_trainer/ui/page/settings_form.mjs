@@ -5,6 +5,7 @@ import {announce} from "./live.mjs";
 import {button} from "./parts/button.mjs";
 import {field} from "./parts/field.mjs";
 import {fold} from "./parts/fold.mjs";
+import {state} from "./state.mjs";
 import {say} from "./texts.mjs";
 
 /** The form of a schema (`GET schema`). `on.change(values)` orders changes of settings (null takes one back) and may throw an ApiError.
@@ -76,9 +77,8 @@ export function applies(spec, values) {
 
 /** A value that is needed may be a plain one, or {"above": number} for every larger one, or {"not": value}. */
 function same(wanted, value) {
-    if (wanted && typeof wanted === "object" && "above" in wanted) return value > wanted.above;
-    if (wanted && typeof wanted === "object" && "not" in wanted) return value !== wanted.not;
-    return wanted === value;
+    const is = (one) => JSON.stringify(one) === JSON.stringify(value), rule = wanted && typeof wanted === "object" ? wanted : {};
+    return "above" in rule ? value > rule.above : "not" in rule ? !is(rule.not) : is(wanted);
 }
 
 function groupFold(form, group) {
@@ -119,7 +119,7 @@ function searchTools(form, groups, on) {
 const found = (spec, words) => words.split(/\s+/).every((word) => `${spec.name} ${spec.name.replaceAll("_", " ")} ${spec.label} ${spec.help}`.toLowerCase().includes(word));
 
 function showFound(form, groups, told) {
-    const {values, changed} = form.plan || {values: {}, changed: []};
+    const {changed} = form.plan || {changed: []}, values = withFamily(form.plan);
     const asked = Boolean(form.words) || form.onlyChanged;
     let hits = 0, off = 0;
     for (const group of groups) {
@@ -142,6 +142,12 @@ function showFound(form, groups, told) {
     const lines = [asked && say(hits ? "train.found" : "train.found_none", {count: hits}), basic.length && say("train.found_basic", {names: basic.join(say("train.comma"))}),
         asked && off && say("train.found_off", {count: off})];
     write(told, lines.filter(Boolean).join(" "));
+}
+
+/** A plan's values, with the checkpoint's family where it is known: some settings mean something for one family alone. */
+function withFamily(plan) {
+    const family = (plan && plan.family) || (state.about.checkpoint && state.about.checkpoint.family);
+    return {...(family ? {family} : {}), ...(plan ? plan.values : {})};
 }
 
 function openWhileSearching(group, open) {

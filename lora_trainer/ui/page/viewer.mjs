@@ -25,7 +25,7 @@ export async function openViewer(cells, {row, column, name, names, actions = () 
     const ways = Object.entries(WAYS).filter(([, way]) => names[way[2]]).map(([key, way]) =>
         ({way, node: button(names[way[2]], () => go(way), {kind: "quiet", small: true, class: `lt-way lt-way-${way[2]}`, "aria-keyshortcuts": key})}));
     const content = make("div", {class: "lt-viewer"}, make("div", {class: "lt-full-room"}, image),
-        make("p", {class: "lt-caption", "aria-live": "polite"}, title, " ", text), make("div", {class: "lt-ways"}, ...ways.map((way) => way.node)));
+        make("p", {class: "lt-viewer-text", "aria-live": "polite"}, title, " ", text), make("div", {class: "lt-ways"}, ...ways.map((way) => way.node)));
     show();
     const closed = dialog(name, content, (close) => {
         content.addEventListener("lt-keys", (event) => keys(event.detail, here, close));

@@ -176,7 +176,7 @@ async function enlarge(p, place) {
     };
     const versus = (here, close) => {
         close();
-        const cell = p.model.at(here.row, here.column), {choice} = p.grid, same = choice && markOf(cell, choice) === "pick";
+        const cell = p.model.at(here.row, here.column), {choice} = p.grid, same = choice && markOf(cell, choice) === "best";
         compare(p, cell, same || !choice ? (choice && choice.runner_up) || null : choice);
     };
     const last = await openViewer(cells, {...place, name: say("results.grid"),
@@ -200,7 +200,7 @@ function compare(p, left, right) {
     const {grid} = p, value = (cell) => (cell && cell.epoch ? `${cell.epoch} ${cell.weight}` : "base");
     const all = [...p.model.rows.flatMap((_, row) => p.model.columns.map((__, column) => p.model.at(row, column)))].filter(Boolean);
     const byValue = new Map(all.map((cell) => [value(cell), cell]));
-    const mark = (cell) => ({pick: say("results.suggested"), second: say("results.runner_up")}[markOf(cell, grid.choice)]);
+    const mark = (cell) => ({best: say("results.suggested"), next: say("results.runner_up")}[markOf(cell, grid.choice)]);
     const choices = [...byValue].map(([key, cell]) => ({value: key, label: mark(cell) ? say("results.marked", {cell: cellName(cell), mark: mark(cell)}) : cellName(cell)}));
     return openCompare({choices, left: value(left), right: value(right), pick: (key) => byValue.has(key) && described(p, byValue.get(key)),
         actions: (sides, close) => sides.map((side, at) => button(say(at ? "results.use_right" : "results.use_left"), async () => {

@@ -15,10 +15,10 @@ const path = (run, what) => `runs/${encodeURIComponent(run.id)}/${what}`;
 /** {node, show(run, grid, prompt), select(cell), use(cell)}; `on.compare(left, right)` and `on.enlarge(cell)` open the pictures. */
 export function choiceCard(on) {
     const p = {run: null, grid: null, prompt: 0, selected: null, key: ""};
-    p.card = make("section", {class: "lt-choice", "aria-label": say("results.suggestion")});
+    p.card = make("section", {class: "lt-suggestion", "aria-label": say("results.suggestion")});
     p.own = make("section", {class: "lt-selected", hidden: true, "aria-label": say("results.selected")});
     p.told = make("div", {class: "lt-notices"});
-    const node = make("aside", {class: "lt-choices"}, p.card, p.own, p.told);
+    const node = make("aside", {class: "lt-aside"}, p.card, p.own, p.told);
     return {node, select: (cell) => select(p, cell, on), use: (cell) => use(p, cell), show(run, grid, prompt) {
         Object.assign(p, {run, grid, prompt});
         const key = JSON.stringify([run.id, run.state, grid.choice]);

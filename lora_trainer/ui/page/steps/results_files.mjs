@@ -43,7 +43,7 @@ function fill(p, changed) {
 
 function fileRow(file, box, choice) {
     const picked = choice && choice.epoch === file.epoch;
-    return make("li", {class: picked ? "lt-pick" : ""}, make("label", {class: "lt-check"}, box, make("span", {}, say("results.epoch", file)), picked ? make("span", {class: "lt-muted"}, say("results.suggested")) : null),
+    return make("li", {class: picked ? "lt-best" : ""}, make("label", {class: "lt-check"}, box, make("span", {}, say("results.epoch", file)), picked ? make("span", {class: "lt-muted"}, say("results.suggested")) : null),
         make("span", {class: "lt-muted"}, file.size ? bytes(file.size) : ""), copyLine(say("results.prompt_line_epoch", file), file.call).node);
 }
 

@@ -3,6 +3,7 @@ import {make, replace} from "../dom.mjs";
 import {picture} from "../api.mjs";
 import {say} from "../texts.mjs";
 
+const MARKS = {best: " lt-best", next: " lt-next"};
 const MOVES = {ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1]};
 
 /** What is where: rows are epochs, column 0 is the picture without the LoRA, the others are weights. */
@@ -32,18 +33,18 @@ export function cellAlt(cell, prompt, mark) {
 
 export const scoreText = (score) => String(Number(score.toPrecision(3)));
 
-const markWords = (mark) => say(mark === "pick" ? "results.suggested" : "results.runner_up");
+const markWords = (mark) => say(mark === "best" ? "results.suggested" : "results.runner_up");
 
-/** Which mark a cell has by the choice: "pick", "second" or "". */
+/** Which mark a cell has by the choice: "best", "next" or "". */
 export function markOf(cell, choice) {
     const is = (one) => one && cell.epoch === one.epoch && cell.weight === one.weight;
-    return !choice || cell.epoch === null ? "" : is(choice) ? "pick" : is(choice.runner_up) ? "second" : "";
+    return !choice || cell.epoch === null ? "" : is(choice) ? "best" : is(choice.runner_up) ? "next" : "";
 }
 
 /** {node, show(grid, prompt, seed), focusCell(row, column)}; `on` has enlarge, compare, use and select, each called with a place. */
 export function resultsGrid(on) {
     const table = make("table", {class: "lt-cells", role: "grid", "aria-label": say("results.grid")});
-    const node = make("div", {class: "lt-scroll lt-cells-room"}, table);
+    const node = make("div", {class: "lt-sideways lt-cells-room"}, table);
     const now = {model: null, row: 0, column: 1, held: null};
 
     table.addEventListener("keydown", (event) => onKey(event, now, table, on));
@@ -90,9 +91,9 @@ function cellNode(model, row, column, choice) {
     if (column === 0) place.rowspan = model.rows.length;
     if (!cell) return make("td", {...place, class: "lt-none", "aria-label": say("results.not_drawn")});
     const marked = markOf(cell, choice);
-    return make("td", {...place, class: `lt-cell${marked ? ` lt-${marked}` : ""}${column ? "" : " lt-base"}`},
+    return make("td", {...place, class: `lt-cell${MARKS[marked] || ""}${column ? "" : " lt-bare"}`},
         make("img", {src: picture(cell.url), alt: cellAlt(cell, model.prompt, marked), loading: "lazy", draggable: "false"}),
-        marked ? make("span", {class: "lt-mark", "aria-hidden": "true"}, markWords(marked)) : null,
+        marked ? make("span", {class: "lt-badge", "aria-hidden": "true"}, markWords(marked)) : null,
         make("span", {class: "lt-held", "aria-hidden": "true", hidden: true}, say("results.held")));
 }
 

@@ -12,8 +12,8 @@ export function scoreTable(grid, choice) {
         && scores.some((row) => typeof row[name] === "number"));
     if (!names.length) return null;
     const columns = [...FIRST, ...names];
-    return make("div", {class: "lt-scroll", tabindex: 0, role: "region", "aria-label": say("results.scores")},
-        make("table", {class: "lt-table"},
+    return make("div", {class: "lt-sideways", tabindex: 0, role: "region", "aria-label": say("results.scores")},
+        make("table", {class: "lt-scores"},
             make("caption", {class: "lt-away"}, say("results.scores")),
             make("thead", {}, make("tr", {}, ...columns.map((name) => make("th", {scope: "col"}, title(name))), make("th", {scope: "col"}, say("results.mark")))),
             make("tbody", {}, ...scores.map((row) => scoreRow(row, columns, choice)))));
@@ -21,8 +21,8 @@ export function scoreTable(grid, choice) {
 
 function scoreRow(row, columns, choice) {
     const mark = markOf(row, choice);
-    const words = mark ? say(mark === "pick" ? "results.suggested" : "results.runner_up") : "";
-    return make("tr", {class: mark ? `lt-${mark}` : ""}, ...columns.map((name, at) => make(at ? "td" : "th", at ? {} : {scope: "row"}, text(row[name]))),
+    const words = mark ? say(mark === "best" ? "results.suggested" : "results.runner_up") : "";
+    return make("tr", {class: mark === "best" ? "lt-best" : ""}, ...columns.map((name, at) => make(at ? "td" : "th", at ? {} : {scope: "row"}, text(row[name]))),
         make("td", {}, words));
 }
 

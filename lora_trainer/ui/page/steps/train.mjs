@@ -2,6 +2,7 @@
 
 import {on} from "../bus.mjs";
 import {make, replace, write} from "../dom.mjs";
+import {fold} from "../parts/fold.mjs";
 import {notice, tellProblem} from "../parts/notice.mjs";
 import {queueBox} from "../queue.mjs";
 import {isGoing, lookNow} from "../run_watch.mjs";
@@ -27,14 +28,16 @@ function summary(run) {
 }
 
 function mount(node) {
-    const p = {wanted: "", plan: null, planned: null};
+    const p = {node, wanted: "", plan: null, isLocked: false};
     p.run = runView({results: () => showStep("results"), again: () => prepare(p), ordered: lookNow});
     p.queue = queueBox();
     p.lost = make("p", {class: "lt-note", hidden: true});
     p.other = make("div", {class: "lt-notices"});
-    p.planPlace = make("div", {class: "lt-plan-place"});
+    p.planPlace = make("div", {});
+    p.lockedPlace = make("div", {});
+    p.locked = fold(say("train.settings"), () => [p.lockedPlace]);
     p.empty = make("p", {class: "lt-muted"}, say("train.no_project"));
-    replace(node, p.empty, p.lost, p.other, p.planPlace, p.run.node, p.queue.node);
+    replace(node, p.empty, p.lost, p.other, p.planPlace, p.run.node, p.queue.node, p.locked);
     on("run", () => show(p));
     on("project", () => {
         if (p.project !== (state.project && state.project.id)) p.wanted = "";
@@ -54,15 +57,16 @@ function prepare(p) {
 }
 
 function show(p) {
-    const {run, project} = state, going = isGoing(run), asked = p.wanted === `plan ${run ? run.id : ""}`;
+    const {node} = p, {run, project} = state, going = isGoing(run), asked = p.wanted === `plan ${run ? run.id : ""}`;
     p.empty.hidden = Boolean(project);
     p.run.node.hidden = !run;
     write(p.lost, state.lost ? say("train.lost") : "");
     if (run) p.run.show(run);
     showOther(p);
     const planned = Boolean(project) && (!run || asked || going);
-    p.planPlace.hidden = !planned;
-    p.planPlace.classList.toggle("lt-below", going && !asked);
+    p.planPlace.hidden = !planned || (going && !asked);
+    p.locked.hidden = !going || asked;
+    node.classList.toggle("lt-two", !p.planPlace.hidden && Boolean(run));
     if (planned) showPlan(p, going && !asked);
 }
 
@@ -73,14 +77,17 @@ function showPlan(p, locked) {
         return p.queue.refresh();
     }).then((plan) => {
         p.plan = plan;
-        replace(p.planPlace, plan.node);
+        showPlan(p, p.isLocked);
         return plan.refresh();
-    }).then(() => showPlan(p, p.locked)).catch((error) => {
+    }).catch((error) => {
         p.making = null;
         tellProblem(p.planPlace, error);
     });
-    p.locked = locked;
-    if (p.plan) p.plan.lock(locked, () => prepare(p));
+    p.isLocked = locked;
+    if (!p.plan) return;
+    const place = locked ? p.lockedPlace : p.planPlace;
+    if (p.plan.node.parentNode !== place) replace(place, p.plan.node);
+    p.plan.lock(locked, () => prepare(p));
 }
 
 function showOther(p) {

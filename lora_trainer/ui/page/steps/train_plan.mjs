@@ -30,9 +30,9 @@ export async function planView(started) {
     p.lockNote = make("div", {hidden: true});
     const commit = make("aside", {class: "lt-commit", "aria-label": say("train.plan")}, make("h3", {}, say("train.plan")), p.sentence, p.facts, p.notes,
         make("div", {class: "lt-start-row", "data-problems": ""}, p.start, p.wait, p.sweep));
-    const node = make("div", {class: "lt-plan"}, p.lockNote, make("div", {class: "lt-setup"}, p.preset.node, p.form.basics), commit, p.form.rest);
+    const node = make("div", {class: "lt-planning"}, p.lockNote, make("div", {class: "lt-setup"}, p.preset.node, p.form.basics), commit, p.form.rest);
     const ask = later(() => refresh(p).catch((error) => tellProblem(p.start, error)), WAIT_MS);
-    for (const name of ["project", "images", "captions"]) on(name, () => node.isConnected && ask());
+    for (const name of ["project", "images", "captions"]) on(name, ask);
     on("run", () => show(p));
     return {node, refresh: () => refresh(p), lock: (locked, unlock) => lock(p, locked, unlock), focus: () => p.start.focus()};
 }
@@ -54,7 +54,7 @@ function show(p) {
     if (!plan) return;
     write(p.sentence, plan.sentence || "");
     const facts = ["time", "memory", "disk"].filter((key) => plan.texts[key]);
-    replace(p.facts, ...facts.map((key) => make("div", {class: tight(plan, key) ? "lt-tight" : ""}, make("dt", {}, say(`train.fact_${key}`)), make("dd", {}, plan.texts[key]))));
+    replace(p.facts, ...facts.map((key) => make("div", {class: tight(plan, key) ? "lt-short" : ""}, make("dt", {}, say(`train.fact_${key}`)), make("dd", {}, plan.texts[key]))));
     const notes = JSON.stringify([plan.problems, plan.unusual]);
     if (p.notes.dataset.shown !== notes) {
         p.notes.dataset.shown = notes;

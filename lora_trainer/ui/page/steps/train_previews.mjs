@@ -8,7 +8,7 @@ import {openViewer} from "../viewer.mjs";
 export function previewStrip() {
     const strip = make("table", {class: "lt-strip"}), size = make("p", {class: "lt-muted"});
     const node = make("section", {hidden: true}, make("h3", {}, say("train.previews")), size,
-        make("div", {class: "lt-scroll", tabindex: 0, role: "region", "aria-label": say("train.previews")}, strip));
+        make("div", {class: "lt-sideways", tabindex: 0, role: "region", "aria-label": say("train.previews")}, strip));
     let shown = "";
     return {node, show(run) {
         const previews = run.previews || [], state = `${run.id} ${previews.length}`;
