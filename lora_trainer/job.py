@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lora_trainer.adapter.arguments import network_of
 from lora_trainer.adapter.base import merged
 from lora_trainer.checkpoint.adopt import adopt
 from lora_trainer.checkpoint.encoders import Encoders
@@ -23,18 +22,15 @@ from lora_trainer.events import Chosen, Event, Finished, Saved, Stage, Started, 
 from lora_trainer.host.protocol import Host
 from lora_trainer.language import English
 from lora_trainer.outputs import check_free, lora_files
-from lora_trainer.picking.files import EpochFile, check_name
+from lora_trainer.picking.files import EpochFile
+from lora_trainer.refusals import check_settings
 from lora_trainer.run import Run
 from lora_trainer.settings import Settings
 from lora_trainer.training.learner import learning
 from lora_trainer.training.loop import Lesson, train
-from lora_trainer.training.optimizers import check_optimizer, is_schedule_free
 from lora_trainer.training.plan import Plan
 from lora_trainer.training.processes import Team
 from lora_trainer.training.state import read_state
-from lora_trainer.training.timesteps import timestep_range
-
-MOST_TIMESTEPS = 1000  # of any Stable Diffusion
 
 
 @dataclass
@@ -113,23 +109,6 @@ def _planned(settings: Settings, host: Host, team: Team) -> tuple[Family, Plan, 
     return family, plan, lora_files(settings, host.paths.loras, saved)
 
 
-def check_settings(settings: Settings) -> None:
-    """What settings alone tell. Raises ``BadSettings``."""
-    check_name(settings.output.name)
-    optimizer = settings.optimizer
-    if not settings.data.trigger.strip():
-        raise BadSettings("trigger_empty", field="trigger")
-    if not any((optimizer.unet_lr, optimizer.text_encoder_lr, optimizer.text_encoder_lr2)):
-        raise BadSettings("nothing_to_train", field="unet_lr")
-    device = choose_device(settings.training.device)
-    choose(device, settings.training.mixed_precision)
-    check_optimizer(optimizer, device)
-    if settings.training.ema_decay and is_schedule_free(optimizer):
-        raise BadSettings("ema_twice", field="ema_decay", name=optimizer.optimizer_type)
-    timestep_range(settings.loss, MOST_TIMESTEPS)
-    network_of(settings.network, optimizer)
-
-
 def work(job: Job, commands: Commands) -> Iterator[Event]:
     """Train, compare and choose; yields what happens. The host is given back before the grid is drawn, and always at
     the end."""
@@ -153,8 +132,9 @@ def work(job: Job, commands: Commands) -> Iterator[Event]:
             compared |= isinstance(event, Chosen)
             yield event
     complete = compared and plan.epochs in {file.epoch for file in job.saved}
-    paused = commands.pausing and not complete
-    yield Finished(outcome="paused" if paused else "stopped" if job.stopped else "finished", report=_report_of(job))
+    ended = "paused" if commands.pausing else "stopped"
+    over = complete if commands.pausing else not job.stopped  # a pause that came too late is none
+    yield Finished(outcome="finished" if over else ended, report=_report_of(job))
 
 
 def _teach(job: Job, commands: Commands) -> Iterator[Event]:

@@ -13,16 +13,31 @@ from lora_trainer.settings import Settings
 
 def lora_files(settings: Settings, loras: Path, epochs: Sequence[int]) -> dict[int, Path]:
     """The numbered file of each of these epochs, in the settings' folder or else in ``loras``."""
-    folder = Path(settings.output.out) if settings.output.out else loras
+    folder = lora_folder(settings, loras)
     return {epoch: folder / f"{lora_name(settings.output.name, epoch)}.safetensors" for epoch in epochs}
+
+
+def lora_folder(settings: Settings, loras: Path) -> Path:
+    """Where the files go: the settings' folder or else ``loras``."""
+    return Path(settings.output.out) if settings.output.out else loras
+
+
+def check_untaken(settings: Settings, folder: Path) -> None:
+    """Raise ``BadSettings`` when ``folder`` holds files of that name already."""
+    name = settings.output.name
+    if taken := files_named(name, folder):
+        raise BadSettings("name_taken", field="name", name=name, file=taken[0].name, folder=folder)
+
+
+def files_named(name: str, folder: Path) -> list[Path]:
+    """The numbered files of that name in ``folder``."""
+    return sorted(folder.glob(f"{glob.escape(name)}-[0-9]*.safetensors")) if folder.is_dir() else []
 
 
 def check_free(settings: Settings, folder: Path) -> None:
     """Raise ``BadSettings`` when ``folder`` holds files of that name already or cannot be written."""
+    check_untaken(settings, folder)
     name = settings.output.name
-    taken = sorted(folder.glob(f"{glob.escape(name)}-[0-9]*.safetensors")) if folder.is_dir() else []
-    if taken:
-        raise BadSettings("name_taken", field="name", name=name, file=taken[0].name, folder=folder)
     probe = folder / f"{name}.probe"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -35,6 +35,8 @@ LEVELS = {
     "training": 2,
     "picking": 2,
     "job": 3,
+    "refusals": 3,
+    "forecast": 3,
     "outputs": 3,
     "comparison": 3,
     "compare_files": 3,
