@@ -10,7 +10,7 @@ import {menu} from "./parts/menu.mjs";
 import {notice} from "./parts/notice.mjs";
 import {followRuns} from "./run_watch.mjs";
 import {listProjects, openProject, remembered, showStep, state} from "./state.mjs";
-import {chooseLanguage, chosenLanguage, load, say} from "./texts.mjs";
+import {chooseLanguage, chosenLanguage, language, load, say} from "./texts.mjs";
 import {workbar} from "./workbar.mjs";
 
 const STYLES = ["shell.css", "bench.css", "run.css"];
@@ -32,7 +32,7 @@ export async function start(root) {
         return;
     }
     const steps = await Promise.all(STEPS.map(imported));
-    root.lang = chosenLanguage() || document.documentElement.lang || "en";
+    root.lang = language() === "zh" ? "zh-Hans" : "en";
     const stepper = steps.map(stepButton), panels = new Map(steps.map((step) => [step.key, make("section", {class: "lt-step", hidden: true, "aria-label": step.title()})]));
     const nav = make("nav", {"aria-label": say("shell.steps")}, make("ol", {class: "lt-stepper"}, ...stepper.map((one) => one.node)));
     root.replaceChildren(...[head(), warning(), nav, make("div", {class: "lt-news"}), ...panels.values(), workbar()].filter(Boolean));
@@ -97,6 +97,7 @@ function stepButton(step, index) {
 
 function head() {
     const projects = menu(say("shell.no_project"), projectItems, {title: say("shell.project")});
+    const word = make("span", {class: "lt-muted lt-head-label", "aria-hidden": "true"}, say("shell.project"));
     const label = () => projects.label(state.project ? make("span", {class: "lt-verbatim lt-ellipsis"}, state.project.name) : say("shell.no_project"));
     projects.opener.setAttribute("aria-label", say("shell.project"));
     projects.opener.classList.add("lt-project");
@@ -105,12 +106,12 @@ function head() {
         label();
         projects.opener.setAttribute("aria-label", say("shell.project_named", {name: state.project ? state.project.name : say("shell.no_project")}));
         fresh.hidden = state.project === null;
-        projects.node.hidden = state.project === null && !state.projects.length;
+        projects.node.hidden = word.hidden = state.project === null && !state.projects.length;
     };
     on("project", () => listProjects().then(show, show));
     show();
     return make("header", {class: "lt-head"}, make("h1", {}, say("shell.title")),
-        make("div", {class: "lt-row"}, make("span", {class: "lt-muted lt-head-label", "aria-hidden": "true"}, say("shell.project")), projects.node, fresh, languages()));
+        make("div", {class: "lt-row"}, word, projects.node, fresh, languages()));
 }
 
 async function projectItems() {

@@ -12,7 +12,7 @@ export const state = {project: null, projects: [], about: {}, run: null, step: "
 /** Look at another project (null: none, the empty page). */
 export async function openProject(id, step = state.step) {
     state.project = id ? await get(`projects/${id}`) : null;
-    state.step = step;
+    state.step = id ? step : "images";
     remember();
     emit("project", state.project);
     emit("step", state.step);

@@ -28,12 +28,13 @@ function mount(node) {
     parts.findings = findings((key, what) => showOnly(parts, `finding:${key}`, what));
     parts.grid = grid({onshown: (found) => tell(parts, found), onremove: () => setAside()});
     parts.bar = toolbar(parts);
-    parts.balance = make("p", {class: "lt-balance"});
+    parts.balance = make("p", {class: "lt-balance lt-label"});
+    const help = make("p", {}, button(say("images.guide"), () => { guide(); }, {class: "lt-link", kind: "quiet"}));
     parts.work = make("div", {class: "lt-stack"}, parts.findings.node, parts.bar.node, parts.grid.node,
         fold(say("images.enlarge"), enlarging, {hint: say("images.enlarge_hint")}),
-        fold(say("images.repeats"), () => parts.repeats.node, {hint: say("images.repeats_hint")}), parts.balance, parts.start.node);
-    parts.top = make("div", {class: "lt-columns"}, make("div", {class: "lt-stack"}, parts.drop.node, parts.introduction), parts.about.node);
-    node.append(make("div", {class: "lt-stack lt-images"}, parts.top, parts.work));
+        fold(say("images.repeats"), () => [parts.repeats.node, parts.balance], {hint: say("images.repeats_hint")}));
+    parts.top = make("div", {class: "lt-columns"}, make("div", {class: "lt-stack"}, parts.drop.node, parts.introduction, help), parts.about.node);
+    node.append(make("div", {class: "lt-stack lt-images"}, parts.top, parts.start.node, parts.work));
 
     async function imported() {
         announce(say("images.imported", {count: count()}));
@@ -67,7 +68,8 @@ function refreshAll(parts) {
 /** An empty project shows the drop zone and three sentences, nothing else. */
 function show(parts, project) {
     const full = count() > 0;
-    parts.work.hidden = parts.about.node.hidden = !full;
+    parts.work.hidden = parts.about.node.hidden = parts.start.node.hidden = !full;
+    parts.drop.full(full);
     parts.introduction.hidden = full;
     parts.top.classList.toggle("lt-first", !full);
     if (!project) return;
@@ -77,14 +79,13 @@ function show(parts, project) {
 }
 
 function introduction() {
-    return make("div", {class: "lt-stack lt-introduction"}, make("ol", {class: "lt-numbered"}, ...["images", "words", "start"].map((part) => make("li", {}, say(`images.intro_${part}`)))),
-        make("p", {}, button(say("images.guide"), () => { guide(); }, {class: "lt-link", kind: "quiet"})));
+    return make("ol", {class: "lt-numbered lt-introduction"}, ...["images", "words", "start"].map((part) => make("li", {}, say(`images.intro_${part}`))));
 }
 
 // ------------------------------------------------------------------ what stands above the tiles
 
 function toolbar(parts) {
-    const total = make("h4", {class: "lt-total"}), only = make("span", {class: "lt-only"});
+    const total = make("h3", {class: "lt-sub lt-total"}), only = make("span", {class: "lt-only"});
     const kind = selectBox(["all", "untagged", "originals", "derived"].map((one) => [one, say(`images.kind_${one}`)]), {"aria-label": say("images.kind"), onchange: (value) => showOnly(parts, value, "")});
     const sort = selectBox(["name", "tags", "size"].map((one) => [one, say(`images.sort_${one}`)]), {"aria-label": say("images.sort"), onchange: (value) => parts.grid.view({sort: value})});
     const back = button(say("images.show_all"), () => showOnly(parts, "all", ""), {small: true});

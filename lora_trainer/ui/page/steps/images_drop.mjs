@@ -20,8 +20,9 @@ export function dropping(imported) {
     const uploading = make("div", {class: "lt-row lt-uploading", hidden: true}, bar.node, stop);
     const inputs = [chooser({multiple: true, accept: ".png,.jpg,.jpeg,.webp,.bmp,.avif,.txt,.caption,.zip"}), chooser({multiple: true, webkitdirectory: true})];
     const buttons = row(button(say("images.choose_files"), () => inputs[0].click(), {kind: "primary"}), button(say("images.choose_folder"), () => inputs[1].click()));
+    const title = make("p", {class: "lt-drop-title"}, say("images.drop"));
     const zone = make("div", {class: "lt-drop", "data-problems": "", role: "group", "aria-label": say("images.drop")},
-        make("p", {class: "lt-drop-title"}, say("images.drop")), make("p", {class: "lt-muted"}, say("images.drop_kinds")), buttons, ...inputs, uploading, told);
+        title, make("p", {class: "lt-muted"}, say("images.drop_kinds")), buttons, ...inputs, uploading, told);
     inputs.forEach((input) => input.addEventListener("change", () => {
         const found = picked(input.files);
         input.value = "";
@@ -64,7 +65,19 @@ export function dropping(imported) {
         await imported();
     }
 
-    return {node: make("div", {class: "lt-stack"}, zone, pathBox(bringIn))};
+    const path = make("details", {class: "lt-inline-help lt-path-fold", open: true}, make("summary", {}, say("images.path")), pathBox(bringIn));
+
+    /** With images in the set the zone steps back: there is one main button on the page, and it is not this one. */
+    function full(is) {
+        if (zone.dataset.full === String(is)) return;
+        zone.dataset.full = String(is);
+        title.textContent = say(is ? "images.drop_more" : "images.drop");
+        buttons.firstChild.classList.toggle("lt-btn-primary", !is);
+        buttons.querySelectorAll(".lt-btn").forEach((one) => one.classList.toggle("lt-btn-small", is));
+        path.open = !is;
+    }
+
+    return {node: make("div", {class: "lt-stack lt-tight"}, zone, path), full};
 }
 
 function chooser(attributes) {

@@ -132,7 +132,7 @@ export function grid({onshown = () => {}, onremove = () => {}} = {}) {
 function tile() {
     const image = make("img", {loading: "lazy", decoding: "async", width: 160, height: 160, alt: ""});
     const name = verbatim("", "span", {class: "lt-tile-name", id: uid()}), marks = make("span", {class: "lt-tile-marks"});
-    const node = make("div", {class: "lt-tile", role: "option"}, make("span", {class: "lt-tile-check", "aria-hidden": "true"}), image, marks, name);
+    const node = make("div", {class: "lt-tile", role: "option"}, make("span", {class: "lt-tile-check", "aria-hidden": "true"}), image, name, marks);
     image.addEventListener("error", () => node.classList.add("lt-tile-broken"));
 
     function show(item, id) {
@@ -145,9 +145,7 @@ function tile() {
         if (item.parent) words.push(["derived", say("images.mark_derived")]);
         if (item.findings.length) words.push(["finding", say("images.mark_finding")]);
         marks.replaceChildren(...words.map(([kind, text]) => make("span", {class: `lt-mark lt-mark-${kind}`}, text)));
-        const facts = say("images.tile", {name: item.name, width: item.width, height: item.height});
-        node.title = facts;
-        node.setAttribute("aria-label", [facts, ...words.map(([, text]) => text)].join(", "));
+        node.title = say("images.tile", {name: item.name, width: item.width, height: item.height});
     }
 
     return {node, show};

@@ -22,7 +22,7 @@ const PAIRS = {
     varied: [() => [0, 1, 2].map((index) => scene([figure({x: 48, ground: SKIES[index], turn: [-8, 0, 9][index], scale: [1, 1.25, 0.85][index]})])),
         () => [0, 1, 2].map(() => scene([figure({})]))],
     close: [() => [scene([figure({scale: 1.25})])], () => [scene([figure({scale: 0.3, x: 70})])]],
-    sharp: [() => [scene([figure({ground: SKIES[2]})])], () => [scene([figure({ground: SKIES[2]})], {style: "filter: blur(3px)"})]],
+    sharp: [() => [scene([figure({ground: SKIES[2]})])], () => [scene([figure({ground: SKIES[2]})], {style: {filter: "blur(3px)"}})]],
     alone: [() => [scene([figure({ground: SKIES[1]})])], () => [scene([figure({x: 48, ground: SKIES[1]}), draw("g", {transform: "translate(-30 0)"}, figure({ground: "none"})), draw("g", {transform: "translate(30 0)"}, figure({ground: "none"}))])]],
     clean: [() => [scene([figure({ground: SKIES[3]})])], () => [scene([figure({ground: SKIES[3]}), draw("text", {x: 6, y: 44, "font-size": 15, "font-weight": 700, fill: "#fff", "fill-opacity": 0.9, stroke: "#000", "stroke-width": 0.6, transform: "rotate(-14 48 40)"}, "© SAMPLE")])]],
 };

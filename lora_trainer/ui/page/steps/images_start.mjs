@@ -17,7 +17,7 @@ const AGAIN_MS = 500;
 
 /** {node, refresh()}: numbers before the commitment, and the button. With `look` it offers to stop at the tags. */
 export function starting({look = false} = {}) {
-    const sentence = make("p", {class: "lt-plan"}), facts = make("p", {class: "lt-muted"}), preset = make("p", {class: "lt-muted"});
+    const sentence = make("p", {class: "lt-promise"}), facts = make("p", {class: "lt-muted"}), preset = make("p", {class: "lt-muted"});
     const problems = make("ul", {class: "lt-field-error lt-notes", hidden: true});
     const first = check(say("images.tags_first"));
     const begin = button(say("images.start"), () => go(look && first.input.checked), {kind: "primary", class: "lt-btn-big"});

@@ -16,9 +16,9 @@ export function tagging(before) {
     const tagger = select([], {onchange: fit}), mode = select(MODES.map((one) => [one, say(`tags.mode_${one}`)]), {value: "missing"});
     const threshold = slider(0.35), character = slider(0.85);
     const skip = make("input", {type: "text", class: "lt-verbatim", autocomplete: "off", spellcheck: "false", placeholder: say("tags.skip_example")});
-    const ratings = check(say("tags.ratings")), mcut = check(say("tags.mcut")), underscores = check(say("tags.underscores")), escape = check(say("tags.escape"), {checked: true});
+    const ratings = check(say("tags.ratings")), mcut = check(say("tags.mcut")), underscores = check(say("tags.underscores")), escape = check(say("tags.escape"));
     const limit = make("input", {type: "number", class: "lt-number", min: 0, step: 1, value: 0});
-    const order = select(["confidence", "alphabet"].map((one) => [one, say(`tags.order_${one}`)]), {value: "confidence"});
+    const order = select(["probability", "alphabetical"].map((one) => [one, say(`tags.order_${one}`)]), {value: "probability"});
     const about = make("p", {class: "lt-help lt-tagger-text"});
     const tagged = { // fields that only a tagger of tags has
         node: make("div", {class: "lt-more"}, labelled(say("tags.character_threshold"), character.input, {help: say("tags.character_threshold_help")}).node,
@@ -28,7 +28,7 @@ export function tagging(before) {
     const more = make("details", {class: "lt-inline-help"}, make("summary", {}, say("tags.more")), tagged.node);
     const go = button(say("tags.tag"), act, {kind: "primary"});
     const sense = labelled(say("tags.threshold"), threshold.input);
-    const node = make("section", {class: "lt-card lt-stack lt-tight", "aria-label": say("tags.auto"), "data-problems": ""}, make("h4", {}, say("tags.auto")),
+    const node = make("section", {class: "lt-card lt-stack lt-tight", "aria-label": say("tags.auto"), "data-problems": ""}, make("h3", {class: "lt-sub"}, say("tags.auto")),
         make("div", {class: "lt-auto"}, labelled(say("tags.tagger"), tagger).node, labelled(say("tags.mode"), mode).node, sense.node, labelled(say("tags.skip"), skip).node, go), about, more);
     sense.node.append(threshold.told);
 
@@ -45,7 +45,7 @@ export function tagging(before) {
 
     function fill(options) {
         if (options.mode) mode.value = options.mode;
-        threshold.set(options.threshold ?? 0.35);
+        threshold.set(options.threshold ?? null);
         character.set(options.character_threshold ?? 0.85);
         skip.value = options.blacklist || "";
         limit.value = options.limit || 0;
@@ -60,6 +60,7 @@ export function tagging(before) {
         const one = own();
         const sentences = one && one.kind === "sentence";
         sense.node.hidden = sentences;
+        if (one) threshold.usual(one.threshold ?? 0.35);
         more.hidden = sentences;
         write(about, one ? one.text || "" : say("tags.no_tagger"));
         go.setAttribute("aria-disabled", String(!one));
@@ -68,7 +69,7 @@ export function tagging(before) {
     async function act() {
         if (!own()) return;
         await before();
-        const done = await tag({tagger: tagger.value, mode: mode.value, threshold: threshold.get(), character_threshold: character.get(), ratings: ratings.input.checked, mcut: mcut.input.checked,
+        const done = await tag({tagger: tagger.value, mode: mode.value, threshold: threshold.get(), character_threshold: character.get() ?? 0.85, ratings: ratings.input.checked, mcut: mcut.input.checked,
             blacklist: skip.value.trim(), underscores: underscores.input.checked, escape: escape.input.checked, order: order.value, limit: Math.max(0, Math.round(Number(limit.value)) || 0)}, own());
         if (done) refresh();
     }
@@ -85,14 +86,25 @@ export function tagging(before) {
 /** A tagger's name, and what it would cost to have it. */
 const label = (one) => (one.present || !one.size ? one.title : say("tags.to_download", {name: one.title, size: bytes(one.size)}));
 
+/** A slider that stands at the tagger's own value until somebody moves it: `get()` is null as long as nobody has. */
 function slider(value) {
     const told = make("output", {class: "lt-slider-value", id: uid(), "aria-hidden": "true"}, value.toFixed(2));
-    const input = make("input", {type: "range", min: 0.05, max: 0.95, step: 0.01, value, oninput: () => { told.textContent = Number(input.value).toFixed(2); }});
+    const moved = {own: null};
+    const input = make("input", {type: "range", min: 0.05, max: 0.95, step: 0.01, value, oninput: () => {
+        moved.own = Number(input.value);
+        tell();
+    }});
+    const tell = () => { told.textContent = Number(input.value).toFixed(2); };
+    const set = (fresh) => {
+        moved.own = fresh;
+        if (fresh !== null) input.value = fresh;
+        tell();
+    };
     return {
-        input, told, get: () => Number(input.value),
-        set(fresh) {
-            input.value = fresh;
-            told.textContent = Number(input.value).toFixed(2);
+        input, told, set, get: () => moved.own,
+        usual(fresh) {
+            if (moved.own === null) input.value = fresh;
+            tell();
         },
     };
 }

@@ -24,7 +24,7 @@ export function editing(before) {
     const told = make("p", {class: "lt-preview", role: "status"}), samples = make("ul", {class: "lt-samples"});
     const examples = make("details", {class: "lt-inline-help", hidden: true}, make("summary", {}, say("tags.examples")), samples);
     const apply = button(say("common.apply"), act, {kind: "primary"});
-    const node = make("section", {class: "lt-card lt-edit", "aria-label": say("tags.edit"), "data-problems": ""}, make("h4", {}, say("tags.edit")),
+    const node = make("section", {class: "lt-card lt-edit", "aria-label": say("tags.edit"), "data-problems": ""}, make("h3", {class: "lt-sub"}, say("tags.edit")),
         make("div", {class: "lt-edit-row"}, labelled(say("tags.edit_what"), kind).node, place, labelled(say("tags.edit_on"), scope).node),
         make("div", {class: "lt-row lt-edit-foot"}, apply, told), examples);
 
