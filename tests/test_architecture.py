@@ -59,7 +59,10 @@ WIDGETS = {  # who may import what draws the page or answers it
 }
 HOST_ONLY = ("modules", "networks")
 # The edges, which show and log whatever comes: nowhere else may everything be caught.
-EDGES = ("lora_trainer/host/", "lora_trainer/ui/", "lora_trainer/api/edge.py", "lora_trainer/__main__.py")
+EDGES = (
+    *("lora_trainer/host/", "lora_trainer/ui/", "lora_trainer/__main__.py"),
+    *("lora_trainer/api/edge.py", "lora_trainer/project/tasks.py"),
+)
 # What a module-level constant may be made with; a name in CapWords makes a value and may be called as well.
 PURE = """
     bool bytes complex dict float frozenset int len list max min object range set sorted str tuple zip

@@ -23,7 +23,7 @@ __all__ = ["PREFIX", "Hooks", "Services", "add_routes"]
 
 MODULES = (
     *("about", "schema", "page", "runs", "files", "stream"),
-    *("projects", "images", "tasks", "captions", "tagging", "findings"),
+    *("projects", "images", "sets", "tasks", "captions", "tagging", "findings"),
     *("presets", "plan", "queue", "results"),
 )
 

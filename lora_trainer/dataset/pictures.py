@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -123,8 +124,12 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise BadDataset("image_unreadable", field="images", name=path.name, reason=str(error)) from error
 
 
+@cache
 def _formats() -> tuple[str, ...]:
-    """The formats that this Pillow is to try; it breaks when asked for one that it does not know."""
+    """The formats that this Pillow is to try; it breaks when asked for one that it does not know.
+
+    Remembered, since looking for the plug-in takes longer than reading a picture's head.
+    """
     with suppress(ImportError):
         import_module("pillow_avif")  # the plug-in that the WebUI brings; it makes itself known to Pillow
     Image.init()

@@ -56,16 +56,20 @@ def set_repeats(folder: Path, numbers: Mapping[str, int | None]) -> None:
 
     Other lines stay as they are; a file that says nothing any more goes. Raises ``BadDataset`` and ``OSError``.
     """
+    file, content = folder / FILE, numbered(folder, numbers)
+    if content is None:
+        file.unlink(missing_ok=True)
+    elif not file.is_file() or file.read_bytes() != content:
+        write_whole(file, content)
+
+
+def numbered(folder: Path, numbers: Mapping[str, int | None]) -> bytes | None:
+    """What ``repeats.txt`` in ``folder`` says after ``set_repeats``; None where it says nothing. Raises
+    ``BadDataset``."""
     file = folder / FILE
     lines = read_text(file).splitlines() if file.is_file() else []
     kept = [line for line in lines if not (match := LINE.fullmatch(line.strip())) or match[1] not in numbers]
     added = [f"{name}: {number}" for name, number in numbers.items() if number is not None]
-    if kept + added != lines:
-        _write(file, kept + added)
-
-
-def _write(file: Path, lines: Sequence[str]) -> None:
-    if any(line.strip() for line in lines):
-        write_whole(file, "\n".join(lines) + "\n")
-    else:
-        file.unlink(missing_ok=True)
+    if kept + added == lines and file.is_file():
+        return file.read_bytes()
+    return ("\n".join(kept + added) + "\n").encode() if any(line.strip() for line in kept + added) else None

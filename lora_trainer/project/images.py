@@ -105,6 +105,4 @@ def _changed(folder: Path) -> int:
 
 def _entries(images: Sequence[Path], folder: str, repeats: int) -> list[Entry]:
     names = [f"{folder}/{image.name}" if folder else image.name for image in images]
-    return [
-        Entry(image_id(name), image, name, folder, repeats) for image, name in zip(images, names, strict=True)
-    ]
+    return [Entry(image_id(name), image, name, folder, repeats) for image, name in zip(images, names, strict=True)]

@@ -12,7 +12,8 @@ from lora_trainer.captions.filters import matcher
 from lora_trainer.dataset.bench.derived import Derived, derived_in
 from lora_trainer.dataset.captions import caption
 from lora_trainer.dataset.repeats import read_repeats
-from lora_trainer.errors import BadDataset, BadSettings
+from lora_trainer.errors import BadDataset
+from lora_trainer.project import reading
 from lora_trainer.project.images import Entry, ImageIndex, image_id
 from lora_trainer.project.thumbnails import version_of
 
@@ -38,13 +39,12 @@ class Query:
     kind: str = "all"
 
     def __post_init__(self) -> None:
-        for name, value, choices in (("sort", self.sort, SORTS), ("kind", self.kind, KINDS)):
-            if value not in choices and not (name == "kind" and value.startswith(FINDING)):
-                shown = ", ".join(choices)
-                raise BadSettings("setting_choice", field=name, name=name, value=value, choices=shown)
-        for name, number, low, high in (("offset", self.offset, 0, 10**9), ("limit", self.limit, 1, MOST_SHOWN)):
-            if not low <= number <= high:
-                raise BadSettings("setting_range", field=name, name=name, value=number, low=low, high=high)
+        values = {name: getattr(self, name) for name in ("offset", "limit", "sort", "kind")}
+        reading.choice(values, "sort", "name", SORTS)
+        reading.whole(values, "offset", 0, 0, reading.ANY)
+        reading.whole(values, "limit", 1, 1, MOST_SHOWN)
+        if not self.kind.startswith(FINDING):
+            reading.choice(values, "kind", "all", KINDS)
 
 
 class Listing:
@@ -103,7 +103,7 @@ class Listing:
             "tokens": self._count(text),
             "parent": parent if parent and self.index.has(parent) else None,
             "derivation": derived.how if derived else "",
-            "v": version_of(entry.path),
+            "version": version_of(entry.path),
         }
 
     def repeats(self, entry: Entry) -> int:
@@ -146,4 +146,3 @@ def derived_by_name(index: ImageIndex) -> dict[str, Derived]:
     if not index.entries:
         return {}
     return {one.path: one for one in derived_in(index.folder)}
-

@@ -17,7 +17,8 @@ from lora_trainer.errors import BadSettings, Unknown, UserError
 from lora_trainer.project.history import History
 from lora_trainer.project.images import ImageIndex, Stamps, folder_stamps, image_id, look_through, settled
 from lora_trainer.project.sizes import Sizes
-from lora_trainer.settings import CaptionSettings, Settings, from_flat
+from lora_trainer.project.uploads import Uploads
+from lora_trainer.settings import CaptionSettings, Settings, fields, from_flat
 
 FILE, IMAGES, FINDINGS = "project.json", "images", "findings.json"
 GOALS = ("character", "style", "object")
@@ -45,6 +46,7 @@ class Project:
         """Held by whoever changes the set, so that steps of the history come one after the other."""
         self.history = History(self)
         self.sizes = Sizes(folder / "sizes.json")
+        self.uploads = Uploads(folder / "uploads")
         self._lock = threading.RLock()
         self._index: tuple[ImageIndex, Stamps] | None = None
         self._captions: tuple[CaptionStore, object] | None = None
@@ -78,16 +80,22 @@ class Project:
 
     def change_settings(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Set these settings, each checked; None takes one back to its default. Raises ``BadSettings``."""
-        if "images" in values:
-            raise BadSettings("project_images", field="images")
-        for name, value in values.items():
-            from_flat({} if value is None else {name: value})
+        self.check_settings(values)
         with self._lock:
             merged = {**self.settings, **values}
             kept = {name: value for name, value in merged.items() if value is not None}
             new = {**self.read(), "settings": kept}
             self._write(new)
         return new
+
+    def check_settings(self, values: Mapping[str, Any]) -> None:
+        """Raises ``BadSettings`` for what ``change_settings`` would refuse."""
+        if "images" in values:
+            raise BadSettings("project_images", field="images")
+        for name, value in values.items():
+            if name not in fields():
+                raise BadSettings("setting_unknown", field=name, name=name)
+            from_flat({} if value is None else {name: value})
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -71,9 +71,7 @@ class Projects:
                 project.folder.rename(target)
             except OSError as error:
                 reason = error.strerror or error
-                raise UserError(
-                    "project_unwritable", name=project.id, folder=project.folder, reason=reason
-                ) from error
+                raise UserError("project_unwritable", name=project.id, folder=project.folder, reason=reason) from error
             self._known.pop(project.folder, None)
         return target
 

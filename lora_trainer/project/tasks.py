@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -115,7 +116,7 @@ class Tasks:
         A task that returns after ``stop`` was asked for counts as cancelled. Raises ``Busy`` while another task of the
         project goes on.
         """
-        with self._lock:
+        with project.turn, self._lock:
             self._refuse_second(project)
             task = Task(uuid.uuid4().hex[:12], kind, project.id, doing=Words(f"task.{kind}"))
             control = TaskControl(task)
@@ -143,6 +144,13 @@ class Tasks:
         """Raises ``Busy`` while a task changes the project: call it before changing the project yourself."""
         with self._lock:
             self._refuse_second(project)
+
+    @contextmanager
+    def alone(self, project: Project) -> Iterator[None]:
+        """Change the project within, with nobody beside: no task goes on or begins. Raises ``Busy``."""
+        with project.turn:
+            self.refuse_while_running(project)
+            yield
 
     def cancel(self, task_id: str) -> Task:
         """Ask a task to end. Raises ``Unknown``."""

@@ -44,6 +44,7 @@ class FakePaths:
     loras: Path
     runs: Path
     checkpoints: Path
+    faces: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

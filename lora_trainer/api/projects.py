@@ -1,0 +1,176 @@
+"""Routes of the projects: which there are, what they hold, and their one undo and redo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, Depends
+
+from lora_trainer.api.access import own_page
+from lora_trainer.api.edge import BODY, LANGUAGE
+from lora_trainer.api.services import Services
+from lora_trainer.dataset.scan import folder_of
+from lora_trainer.errors import BadDataset, BadSettings, UserError
+from lora_trainer.project import reading
+from lora_trainer.project.images import ImageIndex, look_through
+from lora_trainer.project.length import balance_of, groups
+from lora_trainer.project.listing import derived_by_name
+from lora_trainer.project.project import GOALS, Project
+from lora_trainer.settings import Settings
+
+TAGS = ["projects"]
+CHANGEABLE = ("name", "goal", "preset")
+
+
+def add(router: APIRouter, services: Services) -> None:
+    """Add the routes."""
+    _add_list(router, services)
+    _add_one(router, services)
+    _add_history(router, services)
+
+
+def _add_list(router: APIRouter, services: Services) -> None:
+    projects = services.projects
+
+    @router.get("/projects", tags=TAGS, summary="All projects, the last used first")
+    def all_projects() -> list[dict[str, Any]]:
+        return [_brief(project, services) for project in projects.list()]
+
+    @router.post("/projects", tags=TAGS, summary="Make a project", status_code=201, dependencies=[Depends(own_page)])
+    def create(body: dict[str, Any] = BODY, language: str = LANGUAGE) -> dict[str, Any]:
+        made = projects.create(reading.text(body, "name"), reading.choice(body, "goal", GOALS[0], GOALS))
+        return whole(made, services, language)
+
+
+def _add_one(router: APIRouter, services: Services) -> None:
+    projects = services.projects
+
+    @router.get("/projects/{project_id}", tags=TAGS, summary="A project, its settings and what its set holds")
+    def one(project_id: str, language: str = LANGUAGE) -> dict[str, Any]:
+        return whole(projects.find(project_id), services, language)
+
+    @router.patch(
+        "/projects/{project_id}",
+        tags=TAGS,
+        summary="Change name, goal, preset or settings; null takes a setting back",
+        dependencies=[Depends(own_page)],
+    )
+    def change(project_id: str, body: dict[str, Any] = BODY, language: str = LANGUAGE) -> dict[str, Any]:
+        project = projects.find(project_id)
+        unknown = [name for name in body if name not in (*CHANGEABLE, "settings")]
+        if unknown:
+            raise BadSettings("setting_unknown", field=unknown[0], name=unknown[0])
+        settings = reading.mapping(body, "settings")
+        with project.turn:
+            project.check_settings(settings)
+            project.change({name: body[name] for name in CHANGEABLE if name in body})
+            if settings:
+                project.change_settings(settings)
+        return whole(project, services, language)
+
+    @router.delete(
+        "/projects/{project_id}",
+        tags=TAGS,
+        summary="Move a project to the trash; a folder used in place stays where it is",
+        dependencies=[Depends(own_page)],
+    )
+    def delete(project_id: str) -> dict[str, Any]:
+        with services.tasks.alone(projects.find(project_id)):
+            return {"trash": str(projects.delete(project_id))}
+
+
+def _add_history(router: APIRouter, services: Services) -> None:
+    for way in ("undo", "redo"):
+        _add_step(router, services, way)
+
+
+def _add_step(router: APIRouter, services: Services, way: str) -> None:
+    summary = {
+        "undo": "Take the last change of the set back: captions, images, remedies",
+        "redo": "Make the change that was undone last again",
+    }
+
+    @router.post(f"/projects/{{project_id}}/{way}", tags=TAGS, summary=summary[way], dependencies=[Depends(own_page)])
+    def step(project_id: str, language: str = LANGUAGE) -> dict[str, str]:
+        project = services.projects.find(project_id)
+        with services.tasks.alone(project):
+            history = project.history
+            return {"text": history.undo(language) if way == "undo" else history.redo(language)}
+
+
+def whole(project: Project, services: Services, language: str) -> dict[str, Any]:
+    """All that the page is told of a project. A set that cannot be read is told as ``problem``."""
+    values, task = project.read(), services.tasks.running(project.id)
+    told = {
+        **values,
+        "images": str(project.images_folder),
+        "folder": str(project.folder),
+        "state": _state(project, services, values),
+        "task": task.to_dict(language) if task else None,
+        **dict.fromkeys(("count", "tagged", "derived", "reg"), 0),
+        "folders": [],
+        "sentence": "",
+        "problem": None,
+    }
+    try:
+        told.update(_set(project, language))
+    except UserError as error:
+        told["problem"] = {"key": error.key, "field": error.field, "message": error.text(language)}
+    undo, redo = project.history.next_words()
+    told.update(can_undo=undo is not None, undo_text=undo.text(language) if undo else "")
+    told.update(can_redo=redo is not None, redo_text=redo.text(language) if redo else "")
+    return told
+
+
+def _set(project: Project, language: str) -> dict[str, Any]:
+    """What the set holds. Raises ``UserError``."""
+    index = project.images()
+    told: dict[str, Any] = {"count": len(index.entries)}
+    settings = project.effective()
+    told["folders"] = [group.to_dict() for group in groups(index, settings.data)]
+    told["reg"] = _count_regularisation(settings)
+    if not index.entries:
+        return told
+    store = project.captions()
+    told["tagged"] = sum(len(one.images) for one in store.captions if one.tags) if store else 0
+    told["derived"] = _count_derived(index)
+    balance = balance_of(project, settings)
+    told["sentence"] = balance.sentence(language) if balance else ""
+    return told
+
+
+def _count_derived(index: ImageIndex) -> int:
+    derived = derived_by_name(index)
+    return sum(entry.name in derived for entry in index.entries)
+
+
+def _count_regularisation(settings: Settings) -> int:
+    folder = folder_of(settings.data.reg_data_dir)
+    try:
+        return len(look_through(folder).entries) if folder else 0
+    except BadDataset:  # it is told where the training is planned
+        return 0
+
+
+def _brief(project: Project, services: Services) -> dict[str, Any]:
+    values = project.read()
+    try:
+        count = len(project.images().entries)
+    except UserError:  # told when the project is opened
+        count = 0
+    return {
+        **{name: values[name] for name in ("id", "name", "goal")},
+        "images": count,
+        "state": _state(project, services, values),
+    }
+
+
+def _state(project: Project, services: Services, values: Mapping[str, Any]) -> str:
+    """``working`` while a task goes on, ``training`` while a run of it does, ``trained`` where it has runs."""
+    if services.tasks.running(project.id):
+        return "working"
+    run = services.worker.run
+    if services.worker.busy and run is not None and run.id in values["runs"]:
+        return "training"
+    return "trained" if values["runs"] else "new"
