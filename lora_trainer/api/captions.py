@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Depends
@@ -10,12 +11,15 @@ from lora_trainer.api.access import own_page
 from lora_trainer.api.edge import BODY, LANGUAGE
 from lora_trainer.api.services import Services
 from lora_trainer.captions.results import Outcome, Preview
+from lora_trainer.dataset.checks.tokens import learnt_tokens
 from lora_trainer.language import translate
 from lora_trainer.project import reading
 from lora_trainer.project.captioning import MOST_TAGS, Captioning, Edit, chosen, told
+from lora_trainer.project.listing import Listing
 from lora_trainer.project.project import Project
 
 TAGS = ["captions"]
+CACHE = "cache"  # beside the projects: where CLIP's vocabulary is kept
 
 
 def add(router: APIRouter, services: Services) -> None:
@@ -69,12 +73,11 @@ def _add_edits(router: APIRouter, services: Services, captioning: Captioning) ->
 
     @router.put("/projects/{project_id}/images/{image}/caption", summary="Write one image's caption", **edits)
     def write(project_id: str, image: str, body: dict[str, Any] = BODY) -> dict[str, Any]:
-        from lora_trainer.api.images import item_of
-
         project = projects.find(project_id)
         entry = project.images().get(image)
         captioning.write(project, entry.path, reading.text(body, "text", most=reading.ANY))
-        return item_of(services, project, entry)
+        count = partial(learnt_tokens, settings=project.effective(), folder=projects.root.parent / CACHE)
+        return Listing(project, count).items([entry])[0]
 
 
 def _previewed(project: Project, edit: Edit, found: Preview, language: str) -> dict[str, Any]:
