@@ -19,7 +19,7 @@ from lora_trainer.api.services import Services, services_of
 if TYPE_CHECKING:
     from lora_trainer.host.worker import Worker
 
-__all__ = ["PREFIX", "Hooks", "Services", "add_routes"]
+__all__ = ["PREFIX", "Hooks", "Services", "add_routes", "services_of"]
 
 MODULES = (
     *("about", "schema", "page", "runs", "files", "stream"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,40 @@ def localization() -> str:
 def language() -> str:
     """The language of the progress bar and the messages at the start."""
     return Chinese if localization().lower().startswith("zh") else English
+
+
+def has_login() -> bool:
+    """Whether the page asks who you are; without the page (``--nowebui``) nobody is asked."""
+    named = any(getattr(shared.cmd_opts, name, None) for name in ("gradio_auth", "gradio_auth_path"))
+    return named and not getattr(shared.cmd_opts, "nowebui", False)
+
+
+def listens() -> bool:
+    """Whether other computers can reach the WebUI: ``--listen``, ``--share``, a name or a tunnel."""
+    names = ("webui_is_non_local", "listen", "share", "ngrok", "server_name")
+    return any(getattr(shared.cmd_opts, name, None) for name in names)
+
+
+def has_api_password() -> bool:
+    """Whether the WebUI's API asks for a password (``--api-auth``)."""
+    return bool(getattr(shared.cmd_opts, "api_auth", None))
+
+
+def is_api_user(user: str, password: str) -> bool:
+    """Whether the WebUI's API lets them in, as it reads ``--api-auth``: ``user:password,user:password``."""
+    pairs = (pair.split(":", 1) for pair in str(shared.cmd_opts.api_auth).split(",") if ":" in pair)
+    known = dict(pairs).get(user)
+    return known is not None and secrets.compare_digest(known.encode(), password.encode())
+
+
+def add_option(name: str, default: str, label: str, section: tuple[str, str], **more: Any) -> None:
+    """Add a setting, a text or with ``choices`` one of them. ``restricted``: the WebUI's API may not set it."""
+    shown: dict[str, Any] = {}
+    if "choices" in more:
+        shown = {"component": sys.modules["gradio"].Radio, "component_args": {"choices": list(more["choices"])}}
+    info = shared.OptionInfo(default, label, section=section, **shown)
+    info.restrict_api = more.get("restricted", False)
+    shared.opts.add_option(name, info)
 
 
 def forget_conditions() -> None:

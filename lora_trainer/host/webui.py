@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from modules import paths, sd_models, shared
+from modules import sd_models, shared
 
 from lora_trainer.checkpoint.files import open_checkpoint
 from lora_trainer.checkpoint.source import Checkpoint
 from lora_trainer.events import Event, Started, to_dict
-from lora_trainer.host import compat
+from lora_trainer.host import compat, webui_options
 from lora_trainer.host.protocol import ImageRequest, LoraCard, Paths, Picture
 from lora_trainer.host.webui_drawing import check_callable, draw
 from lora_trainer.host.webui_model import (
@@ -39,15 +39,16 @@ class WebUIHost:
     def __init__(self) -> None:
         self._turn = Turn()
         self._status = Status()
+        self._runs = webui_options.runs()
         # The file that this thread's run trains on: its pictures are drawn on it, whatever the user selects meanwhile.
         self._trained = threading.local()
 
     @property
     def paths(self) -> Paths:
-        """The WebUI's folders; runs lie beside its models and outputs, where updates of extensions leave them alone."""
+        """The WebUI's folders, or those that the user chose; that of the runs counts from the next start on."""
         return Paths(
-            loras=compat.lora_folder(),
-            runs=Path(paths.data_path).absolute() / "lora_trainer" / "runs",
+            loras=webui_options.loras(),
+            runs=self._runs,
             checkpoints=Path(shared.cmd_opts.ckpt_dir or sd_models.model_path).absolute(),
             faces=compat.face_folders(),
         )

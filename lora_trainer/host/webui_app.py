@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from modules import script_callbacks
 
-from lora_trainer.host import compat
+from lora_trainer.host import compat, webui_options
 from lora_trainer.host.webui import WebUIHost
-from lora_trainer.host.webui_model import checkpoint_title
+from lora_trainer.host.webui_model import checkpoint_family, checkpoint_title
 from lora_trainer.language import translate
 
 if TYPE_CHECKING:
@@ -51,6 +51,22 @@ def problem() -> str | None:
     return None
 
 
+def hooks(kind: type[Any]) -> Any:
+    """What the WebUI adds to our routes. Equal as long as its flags are, so that *Reload UI* leaves our services be."""
+    return kind(
+        language=webui_options.language,
+        checkpoint=checkpoint_title,
+        family=checkpoint_family,
+        extras=compat.infotext_fields,
+        password=compat.is_api_user if compat.has_api_password() else None,
+        sources=webui_options.tagger_sources,
+        listening=compat.listens(),
+        login=compat.has_login(),
+        closing=compat.page_closes,
+        host="webui",
+    )
+
+
 def register(ui: Callable[[], tuple[ModuleType, ModuleType]]) -> None:
     """Register our callbacks. ``ui`` brings the modules of the tab and of its routes when the WebUI is up."""
 
@@ -58,20 +74,18 @@ def register(ui: Callable[[], tuple[ModuleType, ModuleType]]) -> None:
         tab, _ = ui()
         why = problem()
         if why:
-            blocks = tab.build_missing(why, language=compat.localization)
+            blocks = tab.build_missing(why, language=webui_options.language)
         else:
-            blocks = tab.build(paste=compat.connect_paste, language=compat.localization)
+            blocks = tab.build(paste=compat.connect_paste, language=webui_options.language)
         return [(blocks, NAME, ELEM_ID)]
 
-    def started(_: Any, app: Any) -> None:
+    def started(_: Any, app: Any) -> None:  # also with --nowebui, where there is no page
         host().page_opens()
         if problem() is None:
-            _, routes = ui()
-            hooks = routes.Hooks(
-                language=compat.localization, checkpoint=checkpoint_title, extras=compat.infotext_fields, host="webui"
-            )
-            routes.add_routes(app, worker(), hooks)
+            _, api = ui()
+            api.add_routes(app, worker(), hooks(api.Hooks))
 
+    script_callbacks.on_ui_settings(webui_options.add_options)
     script_callbacks.on_ui_tabs(tabs)
     script_callbacks.on_app_started(started)
     script_callbacks.on_script_unloaded(lambda: host().page_closes())

@@ -40,6 +40,13 @@ def checkpoint_title() -> str:
     return str(sd_models.select_checkpoint().title)
 
 
+def checkpoint_family() -> str:
+    """The loaded checkpoint's family, SD1, SD2 or SDXL; empty for others, and as long as none is loaded."""
+    model = sd_models.model_data.sd_model
+    marks = {"is_sdxl": "SDXL", "is_sd2": "SD2", "is_sd1": "SD1"}
+    return next((family for mark, family in marks.items() if getattr(model, mark, False)), "")
+
+
 def live_checkpoint() -> Checkpoint:
     """The loaded checkpoint: its own tensors under their names in a file. Raises ``BadCheckpoint``."""
     model = live_model()

@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+CALLBACKS = ("on_ui_settings", "on_ui_tabs", "on_app_started", "on_script_unloaded")
 CONFIG = "model:\n  params:\n    unet_config: {params: {}}\n"
 
 
@@ -115,7 +116,7 @@ class Paper:
             },
             "scripts": {"ScriptRunner": SimpleNamespace},
             "infotext_utils": {},
-            "script_callbacks": {n: self.callback(n) for n in ("on_ui_tabs", "on_app_started", "on_script_unloaded")},
+            "script_callbacks": {n: self.callback(n) for n in CALLBACKS},
             "processing": {
                 "StableDiffusionProcessing": type("P", (), {"cached_c": ["stale", "stale"]}),
                 "StableDiffusionProcessingTxt2Img": lambda **values: SimpleNamespace(**values, close=lambda: None),
