@@ -13,7 +13,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -148,12 +149,14 @@ def link(source: Path, target: Path) -> None:
 
 @dataclass(frozen=True)
 class Start:
-    """How to start a WebUI: its folder, its Python, its arguments, and which packages it must not find."""
+    """How to start a WebUI: its folder, its Python, its arguments, which packages it must not find, and variables of
+    its environment."""
 
     folder: Path
     python: str
     arguments: str
     without: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def launch(how: Start, data: Path) -> tuple[WebUI, subprocess.Popen[bytes]]:
@@ -165,6 +168,7 @@ def launch(how: Start, data: Path) -> tuple[WebUI, subprocess.Popen[bytes]]:
     command += ["--data-dir", str(data), "--ui-settings-file", str(data / "config.json")]
     offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
     environment = {**os.environ, **offline, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment |= how.environment
     if how.without:
         environment |= {"LORA_TRAINER_WITHOUT": how.without, "PYTHONPATH": str(Path(__file__).with_name("without"))}
     log = data / "webui.log"

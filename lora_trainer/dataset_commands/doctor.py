@@ -1,18 +1,14 @@
-"""``python -m lora_trainer dataset …``: what can be done with a folder of images, without a run.
-
-A command is one ``DatasetCommand`` in ``COMMANDS``: its name, its help, the options it adds and what it does.
-"""
+"""``dataset check|fix|balance``: what is wrong with a set, what mends it, and how long a run of it is."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lora_trainer.commandline import add_settings, make_command, settings_of
+from lora_trainer.commandline import add_settings, settings_of
+from lora_trainer.dataset_commands.command import DatasetCommand, Results, Say, shown
 from lora_trainer.language import translate
 from lora_trainer.settings import Settings
 
@@ -20,43 +16,16 @@ if TYPE_CHECKING:
     from lora_trainer.dataset.checks import Brief, Finding
     from lora_trainer.dataset.checks.facts import Survey
 
-Say = Callable[[str], None]
 NAMED = 8  # images of a finding that are named; --json names all
 PLACED = ("resolution", "enable_bucket", "min_bucket_reso", "max_bucket_reso", "bucket_reso_steps", "bucket_no_upscale")
 CHECKED = (
-    *("trigger", *PLACED, "repeats", "batch_size", "alpha_mask"),
+    *("trigger", *PLACED, "repeats", "batch_size", "alpha_mask", "background"),
     *("caption_extension", "class_tokens", "caption_prefix", "caption_suffix", "max_token_length"),
 )
 BALANCED = (
     *(*PLACED, "repeats", "batch_size", "epochs", "max_train_steps", "gradient_accumulation_steps"),
     *("reg_data_dir", "validation_split", "seed", "caption_extension"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class DatasetCommand:
-    """One command on a folder. ``run`` says lines, and returns the exit status and what ``--json`` prints."""
-
-    name: str
-    help: str
-    add_options: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace, str, Say], tuple[int, dict[str, Any]]]
-
-
-def add_dataset(commands: Any) -> None:
-    """Add ``dataset`` with its own commands to the command line."""
-    text = "check, mend and balance a folder of images"
-    top = commands.add_parser("dataset", help=text, description=f"{text[0].upper()}{text[1:]}.")
-    inner = top.add_subparsers(dest="dataset_command", required=True, metavar="COMMAND")
-    for one in COMMANDS:
-        command = make_command(inner, one.name, one.help)
-        command.add_argument("folder", type=Path, help="folder of images, flat or with N_name sub-folders")
-        one.add_options(command)
-
-
-def run(options: argparse.Namespace, language: str, say: Say) -> tuple[int, dict[str, Any]]:
-    """Run the command that the options name. Raises ``UserError``."""
-    return next(one for one in COMMANDS if one.name == options.dataset_command).run(options, language, say)
 
 
 def _check_options(command: argparse.ArgumentParser) -> None:
@@ -68,7 +37,7 @@ def _check_options(command: argparse.ArgumentParser) -> None:
     add_settings(command, CHECKED)
 
 
-def _check(options: argparse.Namespace, language: str, say: Say) -> tuple[int, dict[str, Any]]:
+def _check(options: argparse.Namespace, language: str, say: Say) -> Results:
     """Name all findings; 0 where there are none."""
     from lora_trainer.dataset.checks.findings import to_dict
 
@@ -89,11 +58,12 @@ def _fix_options(command: argparse.ArgumentParser) -> None:
     _check_options(command)
 
 
-def _fix(options: argparse.Namespace, language: str, say: Say) -> tuple[int, dict[str, Any]]:
+def _fix(options: argparse.Namespace, language: str, say: Say) -> Results:
     """Mend findings of these kinds one after the other; each is measured anew, since one remedy may mend two."""
     from lora_trainer.dataset.checks import action_of, record
+    from lora_trainer.dataset_commands.folder import folder_of
 
-    done: list[str] = []
+    project, done = folder_of(options), list[str]()
     tried: set[tuple[str, tuple[Path, ...]]] = set()
     while True:
         survey, brief, findings = _examined(options)
@@ -105,7 +75,9 @@ def _fix(options: argparse.Namespace, language: str, say: Say) -> tuple[int, dic
         finding = wanted[0]
         tried.add((finding.key, finding.images))
         if action := action_of(finding, survey, brief):
-            record(survey.folder, action)
+            with project.turn:
+                record(survey.folder, action)
+                project.history.action_recorded(f"mended.{finding.remedy}", {"count": len(finding.images)})
             done.append(finding.key)
             say(translate("doctor.done", language, steps=len(action), help=finding.help(language)))
     missing = [key for key in options.keys if key not in done and key != "all"]
@@ -114,24 +86,11 @@ def _fix(options: argparse.Namespace, language: str, say: Say) -> tuple[int, dic
     return int(bool(missing)), {"mended": done}
 
 
-def _no_options(command: argparse.ArgumentParser) -> None:
-    """Nothing besides the folder."""
-
-
-def _undo(options: argparse.Namespace, language: str, say: Say) -> tuple[int, dict[str, Any]]:
-    """Take the last remedy back."""
-    from lora_trainer.dataset.checks import take_back
-
-    action = take_back(options.folder.absolute())
-    say(translate("doctor.undone" if action else "doctor.no_undo", language, steps=len(action or ())))
-    return int(action is None), {"steps": len(action or ())}
-
-
 def _balance_options(command: argparse.ArgumentParser) -> None:
     add_settings(command, BALANCED)
 
 
-def _balance(options: argparse.Namespace, language: str, say: Say) -> tuple[int, dict[str, Any]]:
+def _balance(options: argparse.Namespace, language: str, say: Say) -> Results:
     """Say how many steps a run has, and how often each folder is seen."""
     import dataclasses
 
@@ -168,12 +127,8 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 def _tell(finding: Finding, survey: Survey, language: str, say: Say) -> None:
     """A finding in four lines: what, the images, why, and what helps."""
-    from lora_trainer.dataset.bench.notes import shown
-
     severity = translate(f"doctor.{finding.severity}", language)
-    say(
-        shown(translate("doctor.line", language, severity=severity, kind=finding.key, what=finding.what(language)), 500)
-    )
+    say(shown(translate("doctor.line", language, severity=severity, kind=finding.key, what=finding.what(language))))
     for path in finding.images[:NAMED]:
         inside = path.relative_to(survey.folder) if path.is_relative_to(survey.folder) else path
         say(f"    {shown(str(inside))}")
@@ -184,10 +139,9 @@ def _tell(finding: Finding, survey: Survey, language: str, say: Say) -> None:
     say(f"  {translate(key, language, help=finding.help(language))}")
 
 
-COMMANDS: tuple[DatasetCommand, ...] = (
+COMMANDS = (
     DatasetCommand("check", "name what is wrong with the set, why it matters and what helps", _check_options, _check),
     DatasetCommand("fix", "mend findings: files are set aside or rewritten, never deleted", _fix_options, _fix),
-    DatasetCommand("undo", "take the last remedy back", _no_options, _undo),
     DatasetCommand(
         "balance", "say how many steps a run has, and how often each folder is seen", _balance_options, _balance
     ),

@@ -1,4 +1,4 @@
-"""The command line on folders of images: exit status, both languages, JSON, mending and taking back."""
+"""Checking and mending on the command line: exit status, both languages, JSON, taking back."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from lora_trainer.__main__ import main
-from lora_trainer.dataset_commands import COMMANDS
-from tests.dataset.checks.sets import sound
+from tests.dataset.checks.sets import faulty, sound
+from worlds.sprites.concepts import SETS, TRIGGERS
 
 CHECK = ("--resolution", "256", "--trigger", "myword")
 
@@ -46,7 +46,10 @@ def test_mending_and_taking_back(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert paths[1].with_suffix(".txt").read_text(encoding="utf-8") == "a thing"
     assert main(["dataset", "undo", str(folder)]) == 0
     assert paths[0].read_bytes() == b""
-    assert main(["dataset", "undo", str(folder)]) == 1
+    assert main(["dataset", "undo", str(folder), "--language", "en"]) == 1
+    assert "nothing to undo" in capsys.readouterr().err
+    assert main(["dataset", "redo", str(folder)]) == 0
+    assert not paths[0].exists()
 
 
 def test_balance(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,9 +66,19 @@ def test_a_missing_folder_is_one_sentence(tmp_path: Path, capsys: pytest.Capture
     assert "There is no folder" in capsys.readouterr().err
 
 
-def test_every_command_has_its_help(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in COMMANDS:
-        with pytest.raises(SystemExit) as stopped:
-            main(["dataset", command.name, "--help"])
-        assert stopped.value.code == 0
-        assert "FOLDER" in capsys.readouterr().out.upper()
+def test_every_fault_is_named_on_the_command_line_and_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = faulty(tmp_path)
+    expected.pop("too_few")
+    options = ["--goal", "style", *CHECK, "--home", str(tmp_path / "home"), "--json"]
+    assert main(["dataset", "check", str(tmp_path / "set"), *options]) == 1
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])["findings"]
+    assert {one["key"]: {Path(path).name for path in one["images"]} for one in found} == expected
+
+
+@pytest.mark.parametrize("character", TRIGGERS)
+def test_the_concept_sets_are_silent(character: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--resolution", "128", "--trigger", TRIGGERS[character], "--home", str(tmp_path), "--language", "en"]
+    assert main(["dataset", "check", str(SETS / character), *options]) == 0
+    assert capsys.readouterr().out == "20 images, nothing to mend.\n"
