@@ -24,28 +24,16 @@ from lora_trainer.events import Event, Finished, Previewed, Saved, Stage, Steppe
 from lora_trainer.host.standalone import StandaloneHost
 from lora_trainer.host.worker import Worker
 from lora_trainer.job import Job, prepare, work
-from lora_trainer.settings import Settings, from_flat
+from lora_trainer.settings import Settings
+from tests.small_run import SMALL, Make, maker
 from tests.tiny import write_checkpoint
 
 BASE: dict[str, Any] = {
-    "trigger": "mychr",
-    "name": "my_lora",
-    "resolution": 64,
-    "min_bucket_reso": 64,
-    "max_bucket_reso": 64,
-    "epochs": 2,
-    "repeats": 1,
-    "batch_size": 2,
-    "network_dim": 2,
-    "unet_lr": 1e-3,
+    **SMALL,
     "sample_prompts": ("mychr, red",),
     "sample_steps": 2,
     "grid_weights": (0.5, 1.0),
-    "validation_split": 0.2,
-    "device": "cpu",
 }
-
-Make = Callable[..., Settings]
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +43,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make(tmp_path: Path, checkpoint: Path) -> Make:
-    images = tmp_path / "images"
-    images.mkdir()
-    for number, colour in enumerate(["red", "green", "blue", "white", "black"]):
-        Image.new("RGB", (64, 64), colour).save(images / f"{number}.png")
-        (images / f"{number}.txt").write_text(colour, encoding="utf-8")
-    return lambda **changes: from_flat({**BASE, "images": str(images), "checkpoint": str(checkpoint), **changes})
+    return maker(tmp_path / "images", checkpoint, BASE)
 
 
 def run(

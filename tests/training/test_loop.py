@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from PIL import Image
 
 from lora_trainer.commands import Commands
 from lora_trainer.errors import RunFailed, UserError
@@ -17,31 +15,19 @@ from lora_trainer.events import Event, Finished, Previewed, Saved, Stepped, Vali
 from lora_trainer.host.standalone import StandaloneHost
 from lora_trainer.job import Job, prepare, reopen, work
 from lora_trainer.run import Run
-from lora_trainer.settings import Settings, from_flat
+from lora_trainer.settings import Settings
 from lora_trainer.training import loop
+from tests.small_run import SMALL, Make, maker
 from tests.tiny import write_checkpoint
 
 BASE: dict[str, Any] = {
-    "trigger": "mychr",
-    "name": "my_lora",
-    "resolution": 64,
-    "min_bucket_reso": 64,
-    "max_bucket_reso": 64,
-    "epochs": 2,
-    "repeats": 1,
-    "batch_size": 2,
-    "network_dim": 2,
-    "unet_lr": 1e-3,
+    **SMALL,
     "sample_prompts": ("mychr",),
     "sample_steps": 1,
     "grid": False,
-    "validation_split": 0.2,
-    "device": "cpu",
     "save_precision": "fp32",
 }
 LOSSES = Path(__file__).with_name("losses.json")
-
-Make = Callable[..., Settings]
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +37,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make(tmp_path: Path, checkpoint: Path) -> Make:
-    images = tmp_path / "images"
-    images.mkdir()
-    for number, colour in enumerate(["red", "green", "blue", "white", "black"]):
-        Image.new("RGB", (64, 64), colour).save(images / f"{number}.png")
-        (images / f"{number}.txt").write_text(f"{colour}, flat, square", encoding="utf-8")
-    return lambda **changes: from_flat({**BASE, "images": str(images), "checkpoint": str(checkpoint), **changes})
+    return maker(tmp_path / "images", checkpoint, BASE, "{}, flat, square")
 
 
 def follow(job: Job, stop_at: int = 0, pauses: bool = False) -> list[Event]:
