@@ -1,4 +1,4 @@
-"""Bind to the trigger, shown on the Sprites world: ``python -m benchmarks.binding [--character robot] [--count 40]``.
+"""Bind to the trigger, shown on the Sprites world: ``python -m benchmarks.binding [--character mushroom] [--count 40]``.
 
 One set of pictures of a character, every one with a green hat. From one copy the tag is removed by the edit that the
 captions' room proposes, from the other it is not; a LoRA is trained on each and drawn with and without the tag. The
@@ -29,8 +29,6 @@ from lora_trainer.checkpoint.files import open_checkpoint
 from lora_trainer.checkpoint.precision import choose, choose_device, place
 from lora_trainer.checkpoint.sampling import Drawing, draw_picture
 from lora_trainer.demo import CHECKPOINT
-from lora_trainer.picking.choice import candidates
-from lora_trainer.picking.choice import choose as choose_epoch
 from worlds.sprites.concepts import COUNT, TRIGGERS
 from worlds.sprites.figures import CHARACTERS, HAT, bitmap
 from worlds.sprites.oracle import cells_of
@@ -162,7 +160,7 @@ def verdict(name: str, unasked: float, asked: float) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--character", choices=tuple(TRIGGERS), default="robot")
+    parser.add_argument("--character", choices=tuple(TRIGGERS), default="mushroom")
     parser.add_argument("--count", type=int, default=40, help="pictures a cell, half of them of the trigger alone")
     parser.add_argument("--epochs", type=int, default=8)
     args = parser.parse_args()
@@ -173,7 +171,7 @@ def main() -> None:
         for name, folder in write_sets(Path(scratch), args.character).items():
             home = Path(scratch) / f"home {name}"
             job = train("LoRA", args.character, home, {"images": str(folder), "epochs": args.epochs})
-            file = job.files[choose_epoch(candidates(list(job.files), [1.0], job.curve)).epoch]
+            file = job.files[max(job.files)]  # which epoch is best is another benchmark's question
             lines.append(verdict(name, *(hats(file, args.character, asked) for asked in (plain, told))))
             print(lines[-1], flush=True)
     print("\n| tag | hat unasked | hat asked for | follows the prompt | goal | reached |\n|---|---|---|---|---|---|")

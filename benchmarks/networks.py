@@ -41,7 +41,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "LoHa": {"network_dim": 8, "network_alpha": 8.0, "unet_lr": 4e-3},
     "LoKr": {"network_dim": 16, "network_alpha": 16.0, "network_args": ("factor=4",), "unet_lr": 4e-3},
     "DoRA": {"unet_lr": 2e-3},
-    "IA3": {"unet_lr": 2e-2, "network_args": ("train_norm=True",)},
+    "IA3": {"unet_lr": 4e-2, "network_args": ("train_norm=True",)},
 }
 
 
