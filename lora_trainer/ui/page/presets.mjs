@@ -68,8 +68,8 @@ function items(now, form, refresh) {
         {label: say("presets.save"), onclick: () => save(now, form, refresh)},
         shared ? {label: say("presets.share"), onclick: () => download(`presets/${encodeURIComponent(shared)}/file`)} : null,
         null,
-        {label: say("presets.import"), hint: say("presets.import_hint"), onclick: () => importText(form)},
-        {label: say("presets.like"), hint: say("presets.like_hint"), onclick: () => importLora(form)},
+        {label: say("presets.import"), onclick: () => importText(form)},
+        {label: say("presets.like"), onclick: () => importLora(form)},
         own ? null : undefined,
         own ? {label: say("presets.delete", {title: own.title}), danger: true, onclick: () => discard(own, refresh)} : undefined,
     ].filter((item) => item !== undefined);

@@ -9,7 +9,7 @@ import {state} from "./state.mjs";
 import {say} from "./texts.mjs";
 
 /** The form of a schema (`GET schema`). `on.change(values)` orders changes of settings (null takes one back) and may throw an ApiError.
-    {basics, rest, show(plan), lock(bool), point(name, message), label(name)}: two nodes, and what is told to them. */
+    {basics, rest, specs, show(plan), lock(bool), point(name, message), label(name), refused()}: two nodes, and what is told to and asked of them. */
 export function settingsForm(schema, on) {
     const specs = new Map(schema.groups.flatMap((group) => group.fields.map((spec) => [spec.name, {...spec, group: group.key}])));
     const form = {specs, fields: new Map(), plan: null, wrong: new Map(), locked: false, words: "", onlyChanged: false};
@@ -32,6 +32,7 @@ export function settingsForm(schema, on) {
             tools.refresh();
         },
         point: (name, message) => point(form, groups, name, message),
+        refused: () => [...form.fields.keys()].find((name) => form.fields.get(name).node.classList.contains("lt-wrong")),
     };
 }
 
@@ -58,7 +59,7 @@ function control(form, spec, on) {
 /** Put a plan's value into a control, unless the user has something there that was refused, or is typing. */
 function showField(form, name, one, plan) {
     one.changed(plan.changed.includes(name));
-    one.reason(form.specs.get(name).basic ? plan.reasons[name] || "" : "");
+    one.reason(form.specs.get(name).basic && !plan.changed.includes(name) ? plan.reasons[name] || "" : "");
     if (form.wrong.has(name) || (one.input === document.activeElement && one.input.matches("input[type=text], textarea"))) return;
     one.error("");
     let now;
@@ -181,7 +182,7 @@ export function presetValues(specs, plan) {
 
 /** A list of reasons: which setting, its value, and why. */
 export function reasonList(form, plan) {
-    const names = Object.keys(plan.reasons).filter((name) => form.specs.has(name));
+    const names = Object.keys(plan.reasons).filter((name) => form.specs.has(name) && !plan.changed.includes(name));
     const node = make("dl", {class: "lt-reasons"});
     return replace(node, ...names.flatMap((name) => [make("dt", {title: name}, make("span", {}, form.label(name)), " ",
         make("b", {class: "lt-verbatim"}, valueText(plan.values[name]))), make("dd", {}, plan.reasons[name])]));

@@ -69,7 +69,7 @@ function compareSide(choices, value, pick, label) {
     const select = make("select", {class: "lt-select", "aria-label": label, onchange: () => show()},
         ...choices.map((choice) => make("option", {value: choice.value}, choice.label)));
     select.value = value;
-    const node = make("div", {class: "lt-side"}, select, room);
+    const title = make("p", {class: "lt-muted"}), node = make("div", {class: "lt-side"}, select, room, title);
     show();
     return {node, value: () => select.value};
 
@@ -79,5 +79,6 @@ function compareSide(choices, value, pick, label) {
         if (!cell) return;
         image.src = picture(cell.url);
         image.alt = cell.alt;
+        write(title, cell.title);
     }
 }

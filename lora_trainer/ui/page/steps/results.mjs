@@ -154,7 +154,7 @@ function tabs(p) {
 }
 
 function sizeSlider(p) {
-    const id = uid(), kept = Number(localStorage.getItem(SIZE)) || 160;
+    const id = uid(), kept = Number(localStorage.getItem(SIZE)) || (window.innerWidth < 700 ? 112 : 160);
     const set = (size) => p.cells.node.style.setProperty("--lt-cell", `${size}px`);
     const slider = make("input", {type: "range", id, min: SMALLEST, max: LARGEST, step: 16, value: String(kept), oninput: () => {
         set(Number(slider.value));

@@ -1,6 +1,6 @@
 /* The LoRA files of a run: the line for each, keeping only some of them, and getting the others back. */
 
-import {picture, post} from "../api.mjs";
+import {ApiError, picture, post} from "../api.mjs";
 import {copyLine} from "../copying.mjs";
 import {make, replace} from "../dom.mjs";
 import {announce} from "../live.mjs";
@@ -49,7 +49,7 @@ function fileRow(file, box, choice) {
 
 async function keepOnly(p, kept, after) {
     const going = (p.run.files || []).filter((file) => !kept.includes(file)), size = going.reduce((sum, file) => sum + (file.size || 0), 0);
-    if (!kept.length || !going.length) throw Object.assign(new Error(say(kept.length ? "results.keep_all" : "results.keep_none")), {name: "ApiError"});
+    if (!kept.length || !going.length) throw new ApiError({key: "keep", message: say(kept.length ? "results.keep_all" : "results.keep_none")}, 422);
     const values = {count: going.length, kept: kept.map((file) => file.epoch).join(say("train.comma")), size: size ? bytes(size) : ""};
     if (!await confirm(say("results.keep_title"), say(size ? "results.keep_text" : "results.keep_text_plain", values), {yes: say("results.keep_yes", values)})) return;
     await after(await post(path(p.run, "keep"), {epochs: kept.map((file) => file.epoch)}));

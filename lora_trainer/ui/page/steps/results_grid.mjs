@@ -78,7 +78,7 @@ export function resultsGrid(on) {
 }
 
 const head = (model) => make("thead", {}, make("tr", {}, make("th", {scope: "col", class: "lt-corner"}, say("results.epoch_column")),
-    ...model.columns.map((weight) => make("th", {scope: "col"}, weight === null ? say("results.no_lora") : String(weight)))));
+    ...model.columns.map((weight) => make("th", {scope: "col"}, weight === null ? say("results.no_lora") : say("results.weight_column", {weight})))));
 
 function body(now, choice) {
     const {model} = now;

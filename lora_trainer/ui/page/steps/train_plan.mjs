@@ -1,6 +1,6 @@
 /* Before a run: preset, settings, and what they mean in steps, time, memory and disk, with the one big button. */
 
-import {get, post} from "../api.mjs";
+import {ApiError, get, post} from "../api.mjs";
 import {on} from "../bus.mjs";
 import {later, make, replace, write} from "../dom.mjs";
 import {announce} from "../live.mjs";
@@ -30,7 +30,7 @@ export async function planView(started) {
     p.lockNote = make("div", {hidden: true});
     const commit = make("aside", {class: "lt-commit", "aria-label": say("train.plan")}, make("h3", {}, say("train.plan")), p.sentence, p.facts, p.notes,
         make("div", {class: "lt-start-row", "data-problems": ""}, p.start, p.wait, p.sweep));
-    const node = make("div", {class: "lt-planning"}, p.lockNote, make("div", {class: "lt-setup"}, p.preset.node, p.form.basics), commit, p.form.rest);
+    const node = make("div", {class: "lt-stack"}, p.lockNote, make("div", {class: "lt-planning"}, make("div", {class: "lt-setup"}, p.preset.node, p.form.basics), commit, p.form.rest));
     const ask = later(() => refresh(p).catch((error) => tellProblem(p.start, error)), WAIT_MS);
     for (const name of ["project", "images", "captions"]) on(name, ask);
     on("run", () => show(p));
@@ -82,12 +82,17 @@ function problemNote(p, {field, message}) {
 
 function unusualNote(p, unusual) {
     if (!unusual.length) return null;
-    const line = ({field, text}) => make("li", {}, make("span", {}, text), p.form.specs.has(field)
-        ? button(say("train.show_setting"), () => p.form.point(field), {small: true, kind: "quiet", "aria-label": say("train.show_setting_of", {label: p.form.label(field)})}) : null);
+    const line = ({field, text}) => make("li", {}, make("span", {}, text), " ", p.form.specs.has(field)
+        ? make("button", {type: "button", class: "lt-link", "aria-label": say("train.show_setting_of", {label: p.form.label(field)}), onclick: () => p.form.point(field)}, say("train.show_setting")) : null);
     return notice("warning", make("div", {}, make("p", {class: "lt-strong"}, say("train.unusual")), make("ul", {class: "lt-plain-list"}, ...unusual.map(line))));
 }
 
 async function start(p, started) {
+    const refused = p.form.refused();
+    if (refused) {
+        p.form.point(refused);
+        throw new ApiError({key: "refused", message: say("train.refused", {label: p.form.label(refused)})}, 422);
+    }
     try {
         const answer = await post(`projects/${state.project.id}/start`, {queue: p.queued});
         announce(say(answer.queued ? "queue.added" : "train.started"));
