@@ -4,14 +4,15 @@ the host."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lora_trainer.checkpoint.family import Family
 from lora_trainer.commands import Commands
 from lora_trainer.events import Chosen, Compared, Event, Previewed, Stage, Started, Stepped, Validated
-from lora_trainer.host.protocol import Host, ImageRequest, LoraCard
-from lora_trainer.language import English, translate
+from lora_trainer.host.protocol import Host, ImageRequest
+from lora_trainer.language import English
+from lora_trainer.picking.cards import lora_card
 from lora_trainer.picking.choice import Choice, candidates, choose, write_choice
 from lora_trainer.picking.files import EpochFile
 from lora_trainer.picking.plan import GridPlan, check_size, spread
@@ -120,15 +121,8 @@ def publish(comparison: Comparison, grid: Grid, choice: Choice) -> Chosen:
     cover = next(
         (p for cell, p in grid.pictures.items() if (cell.epoch, cell.weight) == (choice.epoch, choice.weight)), None
     )
-    card = LoraCard(
-        activation_text=trigger,
-        preferred_weight=choice.weight,
-        sd_version=comparison.family.card_version,
-        description=translate("card.description", language, trigger=trigger, weight=choice.weight),
-        notes=" ".join(reasons),
-        preview=cover,
-    )
-    comparison.host.publish(lora.path, card)
+    card = lora_card(trigger, choice.weight, comparison.family.card_version, language)
+    comparison.host.publish(lora.path, replace(card, notes=" ".join(reasons), preview=cover))
     write_report(comparison.run.folder / "report.html", _report(comparison, choice, lora, cover))
     return Chosen(epoch=choice.epoch, weight=choice.weight, lora=str(lora.path), reasons=reasons)
 

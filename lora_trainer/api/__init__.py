@@ -38,4 +38,5 @@ def add_routes(app: FastAPI, worker: Worker, hooks: Hooks | None = None) -> Serv
         if find_spec(f"{__name__}.{name}"):
             import_module(f"{__name__}.{name}").add(router, services)
     app.include_router(router)
+    services.queue.wake()  # what waited when the program was closed
     return services

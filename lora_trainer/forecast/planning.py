@@ -10,7 +10,7 @@ from typing import Any
 from lora_trainer.comparison import MOST_PROMPTS
 from lora_trainer.dataset.checks.balance import balance
 from lora_trainer.dataset.examples import Dataset, gather
-from lora_trainer.errors import UserError
+from lora_trainer.errors import BadDataset, BadSettings, UserError
 from lora_trainer.forecast import disk, memory
 from lora_trainer.forecast.machine import Machine, machine
 from lora_trainer.forecast.model import Model, model_of
@@ -110,17 +110,26 @@ class Planner:
             settings = from_flat({**to_flat(settings), "name": free_name(wanted.title, folder, wanted.taken)})
         outlook = Outlook(preset, settings, model, there, problems)
         outlook.problems += refusals(settings)
-        try:
-            outlook.dataset = gather(settings.data, settings.captions, settings.training.seed)
-        except UserError as error:
-            problems.append(error)
-        try:
-            check_untaken(settings, folder)
-        except UserError as error:
-            problems.append(error)
+        for check in (self._gather, self._check_name):
+            try:
+                check(outlook, wanted)
+            except UserError as error:
+                problems.append(error)
         if model and outlook.dataset.learnt:
             outlook.pace = self._pace(outlook, model)
         return outlook
+
+    def _gather(self, outlook: Outlook, wanted: Wanted) -> None:
+        settings = outlook.settings
+        if not wanted.images:
+            raise BadDataset("plan_no_images", field="images")
+        outlook.dataset = gather(settings.data, settings.captions, settings.training.seed)
+
+    def _check_name(self, outlook: Outlook, wanted: Wanted) -> None:
+        name = outlook.settings.output.name
+        if name in wanted.taken:
+            raise BadSettings("name_waits", field="name", name=name)
+        check_untaken(outlook.settings, lora_folder(outlook.settings, self.host.paths.loras))
 
     def _pace(self, outlook: Outlook, model: Model) -> Pace:
         known = measured(all_runs(self.host.paths.runs), outlook.settings, model, outlook.machine.device)

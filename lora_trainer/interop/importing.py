@@ -14,7 +14,7 @@ from lora_trainer.interop.datasets import put_datasets
 from lora_trainer.interop.files import find, flat, is_lora, read_config, read_metadata
 from lora_trainer.interop.frontends import TRAINER_MARKS, put_gui, put_trainer
 from lora_trainer.interop.learning import read_length, read_optimizer, read_rates, read_schedule
-from lora_trainer.interop.lora_metadata import put_metadata
+from lora_trainer.interop.lora_metadata import own_settings, put_metadata
 from lora_trainer.interop.names import SAME, reason_of
 from lora_trainer.interop.networks import put_network_args, read_network
 from lora_trainer.interop.prompts import read_prompts
@@ -35,6 +35,8 @@ def import_file(path: Path) -> Imported:
     or the metadata of a LoRA. Raises ``BadSettings`` where it is none of them or cannot be read."""
     if is_lora(path):
         metadata, tensors = read_metadata(path)
+        if own := own_settings(metadata):
+            return own
         if not any(key.startswith("ss_") for key in metadata):
             raise BadSettings("import_no_metadata", name=path.name)
         reading = Reading("lora")

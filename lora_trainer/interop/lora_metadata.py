@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lora_trainer.interop.convert import Unfit, as_whole
 from lora_trainer.interop.datasets import put_datasets
 from lora_trainer.interop.networks import put_network_args
-from lora_trainer.interop.reading import Reading
+from lora_trainer.interop.reading import Imported, Reading
+from lora_trainer.presets.own import SETTINGS_KEY
+from lora_trainer.settings import fields
 
 RENAMED = {
     "ss_batch_size_per_device": "train_batch_size",
@@ -22,7 +24,7 @@ OUTCOME = """
     ss_session_id ss_training_started_at ss_training_finished_at ss_steps ss_epoch ss_num_train_images ss_num_reg_images
     ss_num_validation_images ss_total_batch_size ss_tag_frequency ss_bucket_info ss_sd_scripts_commit_hash
     ss_sd_model_hash ss_new_sd_model_hash ss_vae_hash ss_new_vae_hash ss_num_batches_per_epoch
-    sshs_model_hash sshs_legacy_hash lora_trainer_version
+    sshs_model_hash sshs_legacy_hash lora_trainer_version lora_trainer_settings
 """
 # The like in ``ss_datasets``; its folders are names without a place.
 TOLD = """
@@ -30,6 +32,20 @@ TOLD = """
 """
 PLACES = ("ss_dataset_dirs", "ss_reg_dataset_dirs", "ss_sd_model_name", "ss_vae_name")
 FLAGS = {"True": True, "False": False}
+
+
+def own_settings(metadata: Mapping[str, str]) -> Imported | None:
+    """The settings that a file of ours holds whole; None where it holds none that can be read. What another version
+    knows and this one does not is ignored."""
+    values = _json(metadata.get(SETTINGS_KEY, ""))
+    if not isinstance(values, dict):
+        return None
+    reading = Reading("own")
+    for name, value in values.items():
+        reading.put(name, value)
+        if name in fields():
+            reading.take(name, name)
+    return reading.finish()
 
 
 def put_metadata(reading: Reading, metadata: dict[str, str], tensors: Sequence[str]) -> None:

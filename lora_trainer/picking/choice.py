@@ -78,7 +78,7 @@ def candidates(epochs: Sequence[int], weights: Sequence[float], curve: Sequence[
     """
     by_epoch: dict[int, dict[str, float]] = {epoch: {} for epoch in epochs}
     for name in ("held_out", "train"):
-        losses = {point.epoch: getattr(point, name) for point in curve if _is_loss(getattr(point, name))}
+        losses = {point.epoch: getattr(point, name) for point in curve if is_loss(getattr(point, name))}
         base = losses.pop(0, None)
         for epoch, smooth in smoothed(losses).items():
             measures = {name: losses[epoch], f"{name}_smooth": smooth, **({f"{name}_base": base} if base else {})}
@@ -90,7 +90,8 @@ def candidates(epochs: Sequence[int], weights: Sequence[float], curve: Sequence[
     )
 
 
-def _is_loss(value: float) -> bool:
+def is_loss(value: float) -> bool:
+    """Whether it was measured: where nothing is held out, or the loss broke down, it is no positive number."""
     return math.isfinite(value) and value > 0
 
 

@@ -13,6 +13,7 @@ from lora_trainer.errors import BadSettings, Unknown
 from lora_trainer.presets.composing import Preset
 from lora_trainer.settings import Settings, fields, from_flat, to_flat
 
+SETTINGS_KEY = "lora_trainer_settings"  # of a LoRA file's metadata
 MARK = "lora_trainer_preset"  # the version of a preset's file
 VERSION = 1
 PREFIX = "own-"

@@ -1,6 +1,7 @@
 """The metadata of a LoRA file: kohya's ``ss_…`` keys, which the WebUI's card editor and other tools read, and
 modelspec's.
 
+All settings are there under a key of our own, for "train again like this one", without any places on this computer.
 There is no time among them: the same seed gives the same file to the bit.
 """
 
@@ -13,6 +14,7 @@ from lora_trainer.adapter.arguments import Network, network_of
 from lora_trainer.adapter.kohya import tag_metadata
 from lora_trainer.checkpoint.adopt import Parts
 from lora_trainer.dataset.metadata import bucket_info, dataset_dirs, reg_dataset_dirs, tag_frequency
+from lora_trainer.presets.own import SETTINGS_KEY, shareable
 from lora_trainer.settings import Settings
 from lora_trainer.training.optimizers import optimizer_label
 from lora_trainer.training.plan import Plan
@@ -40,6 +42,7 @@ def run_metadata(plan: Plan, parts: Parts, output_name: str) -> dict[str, str]:
             **_of_data(plan),
             **_modelspec(settings, parts, output_name),
             "lora_trainer_version": __version__,
+            SETTINGS_KEY: shareable(settings),
         }
     )
 

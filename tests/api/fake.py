@@ -74,6 +74,10 @@ class FakeWorker:
         self._thread: threading.Thread | None = None
 
     @property
+    def paused(self) -> bool:
+        return not self.busy and self.run is not None and self.run.outcome() == "paused"
+
+    @property
     def busy(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
 
