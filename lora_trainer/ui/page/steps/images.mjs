@@ -4,10 +4,10 @@ import {post} from "../api.mjs";
 import {emit, on} from "../bus.mjs";
 import {make, write} from "../dom.mjs";
 import {announce} from "../live.mjs";
-import {button} from "../parts/button.mjs";
+import {button, obey} from "../parts/button.mjs";
 import {select as selectBox} from "../parts/choices.mjs";
 import {fold} from "../parts/fold.mjs";
-import {tellProblem} from "../parts/notice.mjs";
+import {notice, tellProblem} from "../parts/notice.mjs";
 import {reload, state} from "../state.mjs";
 import {say} from "../texts.mjs";
 import {about} from "./images_about.mjs";
@@ -26,7 +26,7 @@ function mount(node) {
     const parts = {about: about(), start: starting({look: true}), repeats: repeats(), introduction: introduction()};
     parts.drop = dropping(imported);
     parts.findings = findings((key, what) => showOnly(parts, `finding:${key}`, what));
-    parts.grid = grid({onshown: (found) => tell(parts, found), onremove: () => setAside()});
+    parts.grid = grid({onshown: (found) => tell(parts, found), onremove: () => obey(parts.grid.node, setAside)});
     parts.bar = toolbar(parts);
     parts.balance = make("p", {class: "lt-balance lt-label"});
     const help = make("p", {}, button(say("images.guide"), () => { guide(); }, {class: "lt-link", kind: "quiet"}));
@@ -34,7 +34,8 @@ function mount(node) {
         fold(say("images.enlarge"), enlarging, {hint: say("images.enlarge_hint")}),
         fold(say("images.repeats"), () => [parts.repeats.node, parts.balance], {hint: say("images.repeats_hint")}));
     parts.top = make("div", {class: "lt-columns"}, make("div", {class: "lt-stack"}, parts.drop.node, parts.introduction, help), parts.about.node);
-    node.append(make("div", {class: "lt-stack lt-images"}, parts.top, parts.start.node, parts.work));
+    parts.problem = make("div", {hidden: true});
+    node.append(make("div", {class: "lt-stack lt-images"}, parts.problem, parts.top, parts.start.node, parts.work));
 
     async function imported() {
         announce(say("images.imported", {count: count()}));
@@ -72,6 +73,9 @@ function show(parts, project) {
     parts.drop.full(full);
     parts.introduction.hidden = full;
     parts.top.classList.toggle("lt-first", !full);
+    const wrong = project && project.problem ? project.problem.message : "";
+    if (parts.problem.textContent !== wrong) parts.problem.replaceChildren(...(wrong ? [notice("problem", wrong)] : []));
+    parts.problem.hidden = !wrong;
     if (!project) return;
     parts.about.show(project);
     parts.repeats.show(project);
@@ -85,7 +89,7 @@ function introduction() {
 // ------------------------------------------------------------------ what stands above the tiles
 
 function toolbar(parts) {
-    const total = make("h3", {class: "lt-sub lt-total"}), only = make("span", {class: "lt-only"});
+    const total = make("h2", {class: "lt-sub lt-total"}), only = make("span", {class: "lt-only"});
     const kind = selectBox(["all", "untagged", "originals", "derived"].map((one) => [one, say(`images.kind_${one}`)]), {"aria-label": say("images.kind"), onchange: (value) => showOnly(parts, value, "")});
     const sort = selectBox(["name", "tags", "size"].map((one) => [one, say(`images.sort_${one}`)]), {"aria-label": say("images.sort"), onchange: (value) => parts.grid.view({sort: value})});
     const back = button(say("images.show_all"), () => showOnly(parts, "all", ""), {small: true});

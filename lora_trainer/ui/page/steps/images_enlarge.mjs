@@ -36,7 +36,7 @@ async function done(verb, body) {
     emit("captions");
 }
 
-const card = (title, help, ...content) => make("section", {class: "lt-card lt-stack lt-tight"}, make("h3", {class: "lt-sub"}, title), make("p", {class: "lt-help"}, help), ...content);
+const card = (title, help, ...content) => make("section", {class: "lt-card lt-stack lt-tight"}, make("h2", {class: "lt-sub"}, title), make("p", {class: "lt-help"}, help), ...content);
 
 const number = (value, attributes = {}) => make("input", {type: "number", value, class: "lt-number", step: 1, ...attributes});
 

@@ -33,7 +33,7 @@ export function findings(onshow) {
     function show(told) {
         const groups = grouped(told.findings);
         const sentence = told.checked ? (groups.length ? say(groups.length === 1 ? "images.found_one" : "images.found", {count: groups.length}) : say("images.found_none")) : say("images.unchecked");
-        replace(head, make("div", {class: "lt-row"}, make("h3", {class: groups.length || !told.checked ? "lt-sub" : "lt-sub lt-fine"}, sentence), told.stale ? make("span", {class: "lt-muted"}, say("images.stale")) : null),
+        replace(head, make("div", {class: "lt-row"}, make("h2", {class: groups.length || !told.checked ? "lt-sub" : "lt-sub lt-fine"}, sentence), told.stale ? make("span", {class: "lt-muted"}, say("images.stale")) : null),
             button(say(told.checked ? "images.check_again" : "images.check"), check, {small: true, "data-focus": "check"}));
         replace(list, ...groups.map((group) => entry(group, onshow, refresh)));
     }

@@ -16,7 +16,7 @@ function figure({x = 48, scale = 1, ground = SKIES[0], turn = 0}) {
             draw("path", {d: "M-14 -36 Q-14 -52 0 -52 Q14 -52 14 -36 Q8 -44 0 -44 Q-8 -44 -14 -36 Z", fill: "#7a3b2e"})));
 }
 
-const scene = (content, extra = {}) => draw("svg", {viewBox: `0 0 ${WIDTH} ${HEIGHT}`, "aria-hidden": "true", class: "lt-scene", ...extra}, ...content);
+const scene = (content, extra = {}) => draw("svg", {viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "xMidYMid slice", "aria-hidden": "true", class: "lt-scene", ...extra}, ...content);
 
 const PAIRS = {
     varied: [() => [0, 1, 2].map((index) => scene([figure({x: 48, ground: SKIES[index], turn: [-8, 0, 9][index], scale: [1, 1.25, 0.85][index]})])),

@@ -18,7 +18,7 @@ const count = () => (state.project ? state.project.count : 0);
 const page = {rows: null, all: () => {}};
 
 function mount(node) {
-    const total = make("h3", {class: "lt-sub lt-total"}), none = notice("note", say("tags.no_images"));
+    const total = make("h2", {class: "lt-sub lt-total"}), none = notice("note", say("tags.no_images"));
     const list = rows(tell), before = async () => list.flush();
     const filter = filtering(narrow), auto = tagging(before), edit = editing(before), begin = starting();
     const tags = tagList((chosen, expression) => {

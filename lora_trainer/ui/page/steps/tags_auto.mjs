@@ -28,7 +28,7 @@ export function tagging(before) {
     const more = make("details", {class: "lt-inline-help"}, make("summary", {}, say("tags.more")), tagged.node);
     const go = button(say("tags.tag"), act, {kind: "primary"});
     const sense = labelled(say("tags.threshold"), threshold.input);
-    const node = make("section", {class: "lt-card lt-stack lt-tight", "aria-label": say("tags.auto"), "data-problems": ""}, make("h3", {class: "lt-sub"}, say("tags.auto")),
+    const node = make("section", {class: "lt-card lt-stack lt-tight", "aria-label": say("tags.auto"), "data-problems": ""}, make("h2", {class: "lt-sub"}, say("tags.auto")),
         make("div", {class: "lt-auto"}, labelled(say("tags.tagger"), tagger).node, labelled(say("tags.mode"), mode).node, sense.node, labelled(say("tags.skip"), skip).node, go), about, more);
     sense.node.append(threshold.told);
 

@@ -16,15 +16,18 @@ const text = (attributes = {}) => make("input", {type: "text", class: "lt-verbat
 
 /** {node, refresh(), useTags(tags), shown(count, filter)}: `before()` is awaited ahead of a change (what is typed is saved). */
 export function editing(before) {
-    const sight = {shown: 0, filter: "", asked: 0};
+    const sight = {shown: 0, filter: "", asked: 0, own: false};
     const kind = select(KINDS.map((one) => [one, say(`tags.edit_${one}`)]), {value: "add", onchange: changeKind});
-    const scope = select([], {onchange: () => preview()});
+    const scope = select([], {onchange: () => {
+        sight.own = true;
+        preview();
+    }});
     const parts = fieldsOf(() => preview());
     const place = make("div", {class: "lt-edit-fields"});
     const told = make("p", {class: "lt-preview", role: "status"}), samples = make("ul", {class: "lt-samples"});
     const examples = make("details", {class: "lt-inline-help", hidden: true}, make("summary", {}, say("tags.examples")), samples);
     const apply = button(say("common.apply"), act, {kind: "primary"});
-    const node = make("section", {class: "lt-card lt-edit", "aria-label": say("tags.edit"), "data-problems": ""}, make("h3", {class: "lt-sub"}, say("tags.edit")),
+    const node = make("section", {class: "lt-card lt-edit", "aria-label": say("tags.edit"), "data-problems": ""}, make("h2", {class: "lt-sub"}, say("tags.edit")),
         make("div", {class: "lt-edit-row"}, labelled(say("tags.edit_what"), kind).node, place, labelled(say("tags.edit_on"), scope).node),
         make("div", {class: "lt-row lt-edit-foot"}, apply, told), examples);
 
@@ -39,7 +42,8 @@ export function editing(before) {
         if (sight.filter) options.push(["filtered", say("tags.scope_shown", {count: sight.shown})]);
         if (chosen) options.push(["selected", say("tags.scope_selected", {count: chosen})]);
         scope.replaceChildren(...options.map(([value, label]) => make("option", {value}, label)));
-        scope.value = options.some(([value]) => value === was) ? was : options.at(-1)[0];
+        const keep = sight.own && options.some(([value]) => value === was); // until somebody says otherwise: what is chosen, else what is shown
+        scope.value = keep ? was : options.at(-1)[0];
     }
 
     const order = () => ({operation: {kind: kind.value, ...parts[kind.value].values()}, selection: {scope: scope.value, filter: sight.filter, images: scope.value === "selected" ? selected() : []}});

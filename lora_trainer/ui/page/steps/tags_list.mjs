@@ -16,7 +16,7 @@ export function tagList(onchoose) {
     const search = make("input", {type: "search", class: "lt-verbatim", placeholder: say("tags.search"), "aria-label": say("tags.search"), autocomplete: "off", spellcheck: "false"});
     const box = listbox(say("tags.all"), {multiple: true, onselect: choose});
     const more = make("p", {class: "lt-help", hidden: true});
-    const node = make("section", {class: "lt-stack lt-tight lt-tag-list", "aria-label": say("tags.all")}, make("h3", {class: "lt-sub"}, say("tags.all")), search, box.node, more, make("p", {class: "lt-help"}, say("tags.list_help")));
+    const node = make("section", {class: "lt-stack lt-tight lt-tag-list", "aria-label": say("tags.all")}, make("h2", {class: "lt-sub"}, say("tags.all")), search, box.node, more, make("p", {class: "lt-help"}, say("tags.list_help")));
     let asked = 0;
 
     async function load() {
