@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Depends
@@ -11,15 +10,14 @@ from lora_trainer.api.access import own_page
 from lora_trainer.api.edge import BODY, LANGUAGE
 from lora_trainer.api.services import Services
 from lora_trainer.captions.results import Outcome, Preview
-from lora_trainer.dataset.checks.tokens import learnt_tokens
 from lora_trainer.language import translate
 from lora_trainer.project import reading
 from lora_trainer.project.captioning import MOST_TAGS, Captioning, Edit, chosen, told
-from lora_trainer.project.listing import Listing
+from lora_trainer.project.listing import Listing, token_counter
 from lora_trainer.project.project import Project
 
-TAGS = ["captions"]
-CACHE = "cache"  # beside the projects: where CLIP's vocabulary is kept
+VIEW: dict[str, Any] = {"tags": ["captions"]}
+ORDER: dict[str, Any] = {**VIEW, "dependencies": [Depends(own_page)]}
 
 
 def add(router: APIRouter, services: Services) -> None:
@@ -32,7 +30,7 @@ def add(router: APIRouter, services: Services) -> None:
 def _add_lists(router: APIRouter, services: Services, captioning: Captioning) -> None:
     projects = services.projects
 
-    @router.get("/projects/{project_id}/tags", tags=TAGS, summary="How often tags occur; `filter` picks images")
+    @router.get("/projects/{project_id}/tags", summary="How often tags occur; `filter` picks images", **VIEW)
     def tags(
         project_id: str, filter: str = "", search: str = "", limit: int = MOST_TAGS, language: str = LANGUAGE
     ) -> dict[str, Any]:
@@ -44,7 +42,7 @@ def _add_lists(router: APIRouter, services: Services, captioning: Captioning) ->
             "notes": told(found.unread, language),
         }
 
-    @router.get("/projects/{project_id}/bindings", tags=TAGS, summary="Tags that would better go, and why")
+    @router.get("/projects/{project_id}/bindings", summary="Tags that would better go, and why", **VIEW)
     def bindings(project_id: str, language: str = LANGUAGE) -> dict[str, Any]:
         found = captioning.bindings(projects.find(project_id))
         rows = [
@@ -56,28 +54,26 @@ def _add_lists(router: APIRouter, services: Services, captioning: Captioning) ->
 
 def _add_edits(router: APIRouter, services: Services, captioning: Captioning) -> None:
     projects = services.projects
-    edits = {"tags": TAGS, "dependencies": [Depends(own_page)]}
 
-    @router.post("/projects/{project_id}/captions/preview", summary="What an edit would change", **edits)
+    @router.post("/projects/{project_id}/captions/preview", summary="What an edit would change", **ORDER)
     def preview(project_id: str, body: dict[str, Any] = BODY, language: str = LANGUAGE) -> dict[str, Any]:
         project = projects.find(project_id)
         edit = captioning.edit(project, body)
         return _previewed(project, edit, captioning.preview(project, edit), language)
 
-    @router.post("/projects/{project_id}/captions/apply", summary="Edit captions; undo takes it back", **edits)
+    @router.post("/projects/{project_id}/captions/apply", summary="Edit captions; undo takes it back", **ORDER)
     def apply(project_id: str, body: dict[str, Any] = BODY, language: str = LANGUAGE) -> dict[str, Any]:
         project = projects.find(project_id)
         edit = captioning.edit(project, body)
         count = len(chosen(project, edit.selection))
         return _applied(edit, captioning.apply(project, edit), count, language)
 
-    @router.put("/projects/{project_id}/images/{image}/caption", summary="Write one image's caption", **edits)
+    @router.put("/projects/{project_id}/images/{image}/caption", summary="Write one image's caption", **ORDER)
     def write(project_id: str, image: str, body: dict[str, Any] = BODY) -> dict[str, Any]:
         project = projects.find(project_id)
         entry = project.images().get(image)
         captioning.write(project, entry.path, reading.text(body, "text", most=reading.ANY))
-        count = partial(learnt_tokens, settings=project.effective(), folder=projects.root.parent / CACHE)
-        return Listing(project, count).items([entry])[0]
+        return Listing(project, token_counter(project, services.cache)).items([entry])[0]
 
 
 def _previewed(project: Project, edit: Edit, found: Preview, language: str) -> dict[str, Any]:

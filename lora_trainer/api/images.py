@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -11,11 +10,10 @@ from fastapi.concurrency import run_in_threadpool
 from lora_trainer.api.access import own_page, own_upload
 from lora_trainer.api.edge import ASK_AGAIN, BODY, FOREVER, PACKED
 from lora_trainer.api.services import Services
-from lora_trainer.dataset.checks.tokens import count_tokens
 from lora_trainer.errors import BadSettings
 from lora_trainer.project.drawing import draft, drafts
 from lora_trainer.project.importing import importing, source_of, using_in_place
-from lora_trainer.project.listing import Listing, Query
+from lora_trainer.project.listing import Listing, Query, token_counter
 from lora_trainer.project.project import Project
 from lora_trainer.project.thumbnails import Thumbnails
 
@@ -40,8 +38,6 @@ def add(router: APIRouter, services: Services) -> None:
 
 
 def _add_list(router: APIRouter, services: Services) -> None:
-    cache = services.worker.host.paths.runs.parent / "cache"
-
     @router.get(
         "/projects/{project_id}/images",
         tags=TAGS,
@@ -49,8 +45,7 @@ def _add_list(router: APIRouter, services: Services) -> None:
     )
     def images(project_id: str, query: Query = QUERY) -> dict[str, Any]:
         project = services.projects.find(project_id)
-        limit = project.caption_settings().max_token_length
-        return Listing(project, lru_cache(partial(count_tokens, limit=limit, folder=cache))).page(query)
+        return Listing(project, token_counter(project, services.cache)).page(query)
 
 
 def _add_pictures(router: APIRouter, services: Services, thumbnails: Thumbnails) -> None:

@@ -16,7 +16,8 @@ from lora_trainer.project.taggers import Taggers
 from lora_trainer.project.tagging import Tagging, TaggingOptions
 from lora_trainer.tagging.download import Sources
 
-TAGS = ["tagging"]
+VIEW: dict[str, Any] = {"tags": ["tagging"]}
+ORDER: dict[str, Any] = {**VIEW, "dependencies": [Depends(own_page)], "status_code": 202}
 OFFLINE = "taggers"  # beside the projects: where models may be put by hand
 
 
@@ -27,7 +28,7 @@ def add(router: APIRouter, services: Services) -> None:
     taggers = Taggers(worker.host, services.hooks.sources or (lambda: usual))
     tagging = Tagging(taggers, services.tasks, lambda: worker.busy)
 
-    @router.get("/taggers", tags=TAGS, summary="All taggers, and whether their models are on this computer")
+    @router.get("/taggers", summary="All taggers, and whether their models are on this computer", **VIEW)
     def options(language: str = LANGUAGE) -> list[dict[str, Any]]:
         return [
             {
@@ -42,17 +43,11 @@ def add(router: APIRouter, services: Services) -> None:
             for one in taggers.options()
         ]
 
-    @router.get("/projects/{project_id}/tagging", tags=TAGS, summary="The options that were used last")
+    @router.get("/projects/{project_id}/tagging", summary="The options that were used last", **VIEW)
     def last(project_id: str) -> dict[str, Any]:
         return asdict(tagging.options(projects.find(project_id)))
 
-    @router.post(
-        "/projects/{project_id}/tag",
-        tags=TAGS,
-        summary="Tag images in the background",
-        status_code=202,
-        dependencies=[Depends(own_page)],
-    )
+    @router.post("/projects/{project_id}/tag", summary="Tag images in the background", **ORDER)
     def tag(project_id: str, body: dict[str, Any] = BODY) -> dict[str, str]:
         project = projects.find(project_id)
         wanted = TaggingOptions.read({**asdict(tagging.options(project)), **body})

@@ -136,7 +136,10 @@ def applied(project: Project, edit: Edit) -> Outcome:
 
 def operation_of(kind: str, values: Mapping[str, Any]) -> Operation:
     """The operation with its fields as JSON has them. Raises ``BadSettings``."""
-    flag = lambda name: reading.of_type(values, name, False, bool)  # noqa: E731
+
+    def flag(name: str) -> bool:
+        return reading.of_type(values, name, False, bool)
+
     if kind == "add":
         at = values.get("at", 0)
         place = None if at is None else reading.whole(values, "at", 0, 0, 10_000)

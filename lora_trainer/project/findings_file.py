@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,13 @@ from lora_trainer.dataset.checks import Finding
 from lora_trainer.dataset.checks.findings import KINDS, Colour
 from lora_trainer.disk import write_whole
 from lora_trainer.errors import BadDataset, UserError
-from lora_trainer.settings import Settings
+from lora_trainer.settings import Settings, to_flat
 
 FILE = "doctor.json"
+# The settings that a check looks at.
+PLACED = ("resolution", "enable_bucket", "min_bucket_reso", "max_bucket_reso", "bucket_reso_steps", "bucket_no_upscale")
+WORDED = ("caption_extension", "class_tokens", "caption_prefix", "caption_suffix", "max_token_length")
+LOOKED_AT = (*PLACED, *WORDED, "trigger", "repeats", "alpha_mask", "background")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,8 @@ class Found:
 
 def fingerprint(folder: Path, settings: Settings, goal: str) -> str:
     """Changes with every file in the folder and its sub-folders, and with the settings that a check looks at."""
-    digest = hashlib.sha256(json.dumps([asdict(settings.data), asdict(settings.captions), goal]).encode())
+    flat = to_flat(settings)
+    digest = hashlib.sha256(json.dumps([goal, *(flat[name] for name in LOOKED_AT)]).encode())
     for line in sorted(_stamps(folder, inner=True)):
         digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
@@ -84,7 +89,8 @@ def _unpacked(value: Any) -> object:
         return value
     if "colour" in value:
         return Colour(str(value["colour"]))
-    return BadDataset(str(value["error"]), **{str(name): _unpacked(inner) for name, inner in value["values"].items()})
+    values: dict[str, Any] = {str(name): _unpacked(inner) for name, inner in value["values"].items()}
+    return BadDataset(str(value["error"]), **values)
 
 
 def _stamps(folder: Path, inner: bool) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from lora_trainer.captions.caption import Caption
 from lora_trainer.captions.filters import matcher
 from lora_trainer.dataset.bench.derived import Derived, derived_in
 from lora_trainer.dataset.captions import caption
+from lora_trainer.dataset.checks.tokens import learnt_tokens
 from lora_trainer.dataset.repeats import read_repeats
 from lora_trainer.errors import BadDataset
 from lora_trainer.project import reading
@@ -45,6 +47,12 @@ class Query:
         reading.whole(values, "limit", 1, 1, MOST_SHOWN)
         if not self.kind.startswith(FINDING):
             reading.choice(values, "kind", "all", KINDS)
+
+
+def token_counter(project: Project, folder: Path) -> CountTokens:
+    """Counts a caption's tokens as the doctor does, with the trigger and all; CLIP's vocabulary is kept in
+    ``folder``."""
+    return lru_cache(partial(learnt_tokens, settings=project.effective(), folder=folder))
 
 
 class Listing:
