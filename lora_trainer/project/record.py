@@ -16,7 +16,7 @@ from lora_trainer.project.words import Words, known
 FILE = "history.jsonl"
 CAPTIONS, ACTION, IMAGES, FOLDER = "captions", "action", "images", "folder"
 SHOWN = 60  # letters of a value in a sentence
-READ_ERRORS = (ValueError, TypeError, KeyError, AttributeError)  # of a line that a damaged disk or another hand spoilt
+READ_ERRORS = (ValueError, TypeError, LookupError, AttributeError)  # of a line that a damaged disk or another hand spoilt
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,8 @@ class Record:
         self.undone.clear()
 
     def _moved(self, what: str, number: int, data: dict[str, Any]) -> None:
+        if number < 1:
+            raise IndexError(number)
         step = replace(self.all[number - 1], data=data)
         self.all[number - 1] = step
         self.done = [one for one in self.done if one.number != number]
