@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import shutil
 from collections.abc import Iterator
@@ -72,14 +73,26 @@ def test_drop_tag_bind_fix(tab: Page, pictures: list[Path], home: Path) -> None:
 
 
 def _drop(tab: Page, pictures: list[Path]) -> None:
-    """What the browser's drop carries is made in the page; its bytes are those of real files."""
-    tab.locator("input[type=file]").first.set_input_files([str(path) for path in pictures])
-    expect(tab.locator("[data-step=images] .lt-step-summary")).to_have_text("11 images")
-    expect(tab.locator(".lt-tile")).to_have_count(11)
-    expect(tab.locator(".lt-tile img").first).to_have_js_property("naturalWidth", 160)
-    assert "<b>" in tab.locator(".lt-tile-name").all_inner_texts()[-1] + "".join(
-        tab.locator(".lt-tile-name").all_inner_texts()
+    """A drop's files are made in the page, of the bytes of real ones."""
+    files = [{"name": path.name, "bytes": base64.b64encode(path.read_bytes()).decode()} for path in pictures]
+    carried = tab.evaluate_handle(
+        """(files) => {
+            const carried = new DataTransfer();
+            for (const {name, bytes} of files) {
+                carried.items.add(new File([Uint8Array.from(atob(bytes), (letter) => letter.charCodeAt(0))], name));
+            }
+            return carried;
+        }""",
+        files,
     )
+    zone = tab.locator(".lt-drop")
+    zone.dispatch_event("dragenter", {"dataTransfer": carried})
+    expect(zone).to_have_class(re.compile("lt-over"))
+    zone.dispatch_event("drop", {"dataTransfer": carried})
+    expect(tab.locator("[data-step=images] .lt-step-summary")).to_have_text("11 images")
+    expect(tab.get_by_text("1 files of other kinds were left out.")).to_be_visible()
+    expect(tab.locator(".lt-tile")).to_have_count(11)
+    expect(tab.locator(".lt-tile img").first).to_have_js_property("complete", True)
 
 
 def _say_what_it_is(tab: Page) -> None:
