@@ -6,19 +6,23 @@ import {make, replace, uid, write} from "./dom.mjs";
 import {announce} from "./live.mjs";
 import {button} from "./parts/button.mjs";
 import {dialog} from "./parts/dialog.mjs";
+import {notice} from "./parts/notice.mjs";
 import {state} from "./state.mjs";
-import {say} from "./texts.mjs";
+import {knows, say} from "./texts.mjs";
 
-/** {node, refresh(), length()}: the list, hidden while it is empty. It looks again whenever a run changes. */
+const FIXED = new Set(["name", "images", "out", "trigger"]); // one project's own, or what keeps runs from overwriting each other
+
+/** {node, refresh(), length()}: the list, hidden while it is empty. It looks again whenever another run begins or ends. */
 export function queueBox() {
-    const list = make("ol", {class: "lt-queue"});
-    const node = make("section", {class: "lt-queue-box", hidden: true}, make("h3", {}, say("queue.title")), make("p", {class: "lt-muted"}, say("queue.how")), list);
-    let entries = [], counted = -1;
+    const list = make("ol", {class: "lt-queue"}), held = make("div", {class: "lt-notices"});
+    const node = make("section", {class: "lt-queue-box", hidden: true}, make("h3", {}, say("queue.title")), make("p", {class: "lt-muted"}, say("queue.how")), held, list);
+    let entries = [], seen = "";
 
     async function refresh() {
-        ({entries} = await get("queue"));
-        counted = entries.length;
+        const told = await get("queue");
+        entries = told.entries;
         node.hidden = !entries.length;
+        replace(held, told.held ? notice("note", told.text, {actions: [button(say("queue.go"), () => order(say("queue.gone"), () => post("queue/go")), {small: true})]}) : null);
         replace(list, ...entries.map((entry, at) => row(entry, at)));
     }
 
@@ -33,25 +37,26 @@ export function queueBox() {
         const way = (key, to, label) => button(say(`queue.${key}`), () => order(say("queue.moved", {name: entry.name, place: to + 1}), () => post(`queue/${entry.id}/move`, {to})),
             {small: true, disabled: to < 0 || to >= entries.length, "aria-label": say(label, names), data: {focus: `${key} ${entry.id}`}});
         return make("li", {}, make("span", {class: "lt-queue-name"}, make("strong", {class: "lt-verbatim"}, entry.name),
-            entry.changed && changedText(entry.changed) ? make("span", {class: "lt-muted lt-verbatim"}, changedText(entry.changed)) : null),
+            make("span", {class: "lt-muted lt-verbatim"}, changedText(entry.changed)), entry.message ? make("span", {class: "lt-field-error"}, entry.message) : null),
         make("span", {class: "lt-row lt-queue-ways"}, way("up", at - 1, "queue.up_label"), way("down", at + 1, "queue.down_label"),
             button(say("queue.remove"), () => order(say("queue.removed", names), () => remove(`queue/${entry.id}`)), {small: true, "aria-label": say("queue.remove_label", names)})));
     }
 
-    on("run", (run) => { if (run && run.queue !== undefined && run.queue !== counted) refresh().catch(() => null); });
+    on("run", (run) => {
+        const now = `${run && run.id} ${run && run.state} ${state.other && state.other.id}`;
+        if (now !== seen) refresh().catch(() => null);
+        seen = now;
+    });
     return {node, refresh, length: () => entries.length};
 }
 
-/** What a run of the queue has of its own: a text, a list of names, or {name: value}. */
-function changedText(changed) {
-    if (typeof changed === "string") return changed;
-    if (Array.isArray(changed)) return changed.join(say("train.comma"));
-    return Object.entries(changed).map(([name, value]) => say("presets.value", {label: name, value: String(value)})).join(say("train.comma"));
-}
+/** What a run of the queue has of its own, by the settings' names. */
+const changedText = (changed) => Object.entries(changed || {}).map(([name, value]) =>
+    say("presets.value", {label: knows(`setting.${name}.label`) ? say(`setting.${name}.label`) : name, value: String(value)})).join(say("train.comma"));
 
 /** Ask for a setting and its values, and line up a run for each. `form` is the settings form; true when something was added. */
 export async function sweepDialog(form) {
-    const ids = {field: uid(), values: uid()}, specs = [...form.specs.values()].filter((spec) => spec.kind !== "lines" && spec.name !== "images" && spec.name !== "name");
+    const ids = {field: uid(), values: uid()}, specs = [...form.specs.values()].filter((spec) => !["lines", "numbers"].includes(spec.kind) && !FIXED.has(spec.name));
     const select = make("select", {id: ids.field, class: "lt-select", onchange: () => hint()}, ...specs.map((spec) => make("option", {value: spec.name}, say("queue.field", {label: spec.label, name: spec.name}))));
     select.value = form.specs.has("unet_lr") ? "unet_lr" : specs[0].name;
     const box = make("input", {type: "text", id: ids.values, autocomplete: "off", oninput: () => count()});

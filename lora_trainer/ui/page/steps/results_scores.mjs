@@ -1,6 +1,6 @@
 /** The scores behind the choice, as a table of numbers. */
 import {make} from "../dom.mjs";
-import {say} from "../texts.mjs";
+import {knows, say} from "../texts.mjs";
 import {markOf, scoreText} from "./results_grid.mjs";
 
 const FIRST = ["epoch", "weight"];
@@ -26,6 +26,6 @@ function scoreRow(row, columns, choice) {
         make("td", {}, words));
 }
 
-const title = (name) => say(`results.score_${name}`) || name;
+const title = (name) => (knows(`results.score_${name}`) ? say(`results.score_${name}`) : name);
 
 const text = (value) => value === null || value === undefined ? say("results.none") : typeof value === "number" ? scoreText(value) : String(value);

@@ -75,7 +75,7 @@ function showPlan(p, locked) {
     p.making = p.making || planView(() => {
         p.wanted = "";
         return p.queue.refresh();
-    }).then((plan) => {
+    }, p.queue.length).then((plan) => {
         p.plan = plan;
         showPlan(p, p.isLocked);
         return plan.refresh();

@@ -8,7 +8,7 @@ import {button} from "../parts/button.mjs";
 import {notice, tellProblem} from "../parts/notice.mjs";
 import {presetBox} from "../presets.mjs";
 import {sweepDialog} from "../queue.mjs";
-import {isGoing, lookNow} from "../run_watch.mjs";
+import {lookNow} from "../run_watch.mjs";
 import {settingsForm} from "../settings_form.mjs";
 import {change, reload, showStep, state} from "../state.mjs";
 import {say} from "../texts.mjs";
@@ -16,9 +16,9 @@ import {say} from "../texts.mjs";
 const STEP_OF = {images: "images", folder: "images", trigger: "images", captions: "tags"};
 const WAIT_MS = 150;
 
-/** {node, refresh(), lock(bool)}; `started()` hears that a run was started or queued. */
-export async function planView(started) {
-    const schema = await get("schema"), p = {plan: null, locked: false};
+/** {node, refresh(), lock(bool)}; `started()` hears that a run was started or queued, `waiting()` tells how many wait. */
+export async function planView(started, waiting) {
+    const schema = await get("schema"), p = {plan: null, locked: false, waiting};
     p.form = settingsForm(schema, {change: (values) => change({settings: values})});
     p.preset = presetBox(p.form);
     p.sentence = make("p", {class: "lt-plan-sentence"});
@@ -60,7 +60,7 @@ function show(p) {
         p.notes.dataset.shown = notes;
         replace(p.notes, ...plan.problems.map((one) => problemNote(p, one)), unusualNote(p, plan.unusual));
     }
-    const waits = Boolean(state.busy || state.other || isGoing(state.run) || (state.run && state.run.queue));
+    const waits = Boolean(state.busy || state.other || (state.run && state.run.state === "running") || p.waiting());
     p.queued = waits;
     write(p.start, say(waits ? "train.add_to_queue" : "train.start"));
     write(p.wait, p.locked || plan.problems.length ? "" : waits ? say("train.add_how") : "");
