@@ -131,6 +131,7 @@ class Queue:
         while True:
             self.worker.wait()
             with self._lock:
+                self.entries()  # without the one that has ended
                 self._held, entry = self.held, self._next()
                 if entry is None:
                     self._thread = None

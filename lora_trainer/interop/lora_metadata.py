@@ -7,12 +7,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lora_trainer.errors import BadSettings
 from lora_trainer.interop.convert import Unfit, as_whole
 from lora_trainer.interop.datasets import put_datasets
 from lora_trainer.interop.networks import put_network_args
-from lora_trainer.interop.reading import Imported, Reading
+from lora_trainer.interop.reading import Imported, Note, Reading, Taken
 from lora_trainer.presets.own import SETTINGS_KEY
-from lora_trainer.settings import fields
+from lora_trainer.settings import fields, from_flat, to_flat
 
 RENAMED = {
     "ss_batch_size_per_device": "train_batch_size",
@@ -40,12 +41,18 @@ def own_settings(metadata: Mapping[str, str]) -> Imported | None:
     values = _json(metadata.get(SETTINGS_KEY, ""))
     if not isinstance(values, dict):
         return None
-    reading = Reading("own")
+    taken, ignored = [], []
     for name, value in values.items():
-        reading.put(name, value)
-        if name in fields():
-            reading.take(name, name)
-    return reading.finish()
+        if name not in fields():
+            ignored.append(Note(name, str(value), "unknown"))
+            continue
+        try:
+            becomes = to_flat(from_flat({name: value}))[name]
+        except BadSettings:
+            ignored.append(Note(name, str(value), "setting_type", {"setting": name}))
+        else:
+            taken.append(Taken(name, becomes, name, becomes))
+    return Imported("own", {one.setting: one.becomes for one in taken}, tuple(taken), tuple(ignored), ())
 
 
 def put_metadata(reading: Reading, metadata: dict[str, str], tensors: Sequence[str]) -> None:
