@@ -5,14 +5,32 @@ Every module of routes has one function ``add(router, services)``.
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Depends, FastAPI
 
+from lora_trainer.api import (
+    about,
+    bodies,
+    captions,
+    files,
+    findings,
+    images,
+    page,
+    plan,
+    presets,
+    projects,
+    queue,
+    results,
+    runs,
+    schema,
+    sets,
+    stream,
+    tagging,
+    tasks,
+)
 from lora_trainer.api.access import logged_in
-from lora_trainer.api.edge import PREFIX, answering
+from lora_trainer.api.edge import PREFIX, REFUSALS, answering
 from lora_trainer.api.hooks import Hooks
 from lora_trainer.api.services import Services, services_of
 
@@ -22,9 +40,9 @@ if TYPE_CHECKING:
 __all__ = ["PREFIX", "Hooks", "Services", "add_routes", "services_of"]
 
 MODULES = (
-    *("about", "schema", "page", "runs", "files", "stream"),
-    *("projects", "images", "sets", "tasks", "captions", "tagging", "findings"),
-    *("presets", "plan", "queue", "results"),
+    *(about, schema, page, runs, files, stream),
+    *(projects, images, sets, tasks, captions, tagging, findings),
+    *(presets, plan, queue, results),
 )
 
 
@@ -33,10 +51,10 @@ def add_routes(app: FastAPI, worker: Worker, hooks: Hooks | None = None) -> Serv
     hooks = hooks or Hooks()
     services = services_of(worker, hooks)
     guard = Depends(logged_in(hooks.password))
-    router = APIRouter(prefix=PREFIX, dependencies=[guard], route_class=answering(hooks))
-    for name in MODULES:
-        if find_spec(f"{__name__}.{name}"):
-            import_module(f"{__name__}.{name}").add(router, services)
+    router = APIRouter(prefix=PREFIX, dependencies=[guard], route_class=answering(hooks), responses=REFUSALS)
+    for module in MODULES:
+        module.add(router, services)
+    bodies.describe(router.routes)
     app.include_router(router)
     services.queue.wake()  # what waited when the program was closed
     return services

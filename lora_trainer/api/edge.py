@@ -28,6 +28,21 @@ CODES: tuple[tuple[type[UserError], int], ...] = ((Unknown, 404), (Busy, 409), (
 # What never changes under its address, and what may: pictures and static files say which they are.
 FOREVER, ASK_AGAIN = "private, max-age=31536000, immutable", "private, no-cache"
 PACKED = {"Content-Encoding": "identity", "X-Content-Type-Options": "nosniff"}  # pictures need no gzip on top
+# Every error's shape, for OpenAPI.
+REFUSED: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "key": {"type": "string", "description": "Which error it is, in every language the same"},
+        "field": {"type": "string", "nullable": True, "description": "The setting or value at fault"},
+        "message": {"type": "string", "description": "What happened, why, and what to do next"},
+    },
+}
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    "4XX": {
+        "description": "Refused: 401 not logged in, 404 unknown, 409 busy, 422 a value that cannot be",
+        "content": {"application/json": {"schema": REFUSED}},
+    }
+}
 LANG = Query(None, description="`en` or `zh`; without it the host's language, else the browser's")
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
