@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends
 
 from lora_trainer.api.access import own_page
 from lora_trainer.api.edge import BODY, LANGUAGE
+from lora_trainer.api.effective import settings_of
 from lora_trainer.api.services import Services
 from lora_trainer.captions.results import Outcome, Preview
 from lora_trainer.language import translate
@@ -73,7 +74,9 @@ def _add_edits(router: APIRouter, services: Services, captioning: Captioning) ->
         project = projects.find(project_id)
         entry = project.images().get(image)
         captioning.write(project, entry.path, reading.text(body, "text", most=reading.ANY))
-        return Listing(project, token_counter(project, services.cache)).items([entry])[0]
+        return Listing(project, token_counter(project, services.cache), settings_of(project, services)).items([entry])[
+            0
+        ]
 
 
 def _previewed(project: Project, edit: Edit, found: Preview, language: str) -> dict[str, Any]:

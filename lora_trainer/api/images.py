@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -9,6 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from lora_trainer.api.access import own_page, own_upload
 from lora_trainer.api.edge import ASK_AGAIN, BODY, FOREVER, PACKED
+from lora_trainer.api.effective import settings_of
 from lora_trainer.api.services import Services
 from lora_trainer.errors import BadSettings
 from lora_trainer.project.drawing import draft, drafts
@@ -17,7 +19,7 @@ from lora_trainer.project.listing import Listing, Query, token_counter
 from lora_trainer.project.project import Project
 from lora_trainer.project.thumbnails import Thumbnails
 
-TAGS = ["images"]
+TAGS: list[str | Enum] = ["images"]
 SIZES = (160, 320)  # of thumbnails
 FULL = 1600  # the longest side of a large picture
 CHUNK = 1 << 20
@@ -45,7 +47,7 @@ def _add_list(router: APIRouter, services: Services) -> None:
     )
     def images(project_id: str, query: Query = QUERY) -> dict[str, Any]:
         project = services.projects.find(project_id)
-        return Listing(project, token_counter(project, services.cache)).page(query)
+        return Listing(project, token_counter(project, services.cache), settings_of(project, services)).page(query)
 
 
 def _add_pictures(router: APIRouter, services: Services, thumbnails: Thumbnails) -> None:

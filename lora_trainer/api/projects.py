@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any
 
 from fastapi import APIRouter, Depends
 
 from lora_trainer.api.access import own_page
 from lora_trainer.api.edge import BODY, LANGUAGE
+from lora_trainer.api.effective import settings_of
 from lora_trainer.api.services import Services
 from lora_trainer.dataset.scan import folder_of
 from lora_trainer.errors import BadDataset, BadSettings, UserError
@@ -19,7 +21,7 @@ from lora_trainer.project.listing import derived_by_name
 from lora_trainer.project.project import GOALS, Project
 from lora_trainer.settings import Settings
 
-TAGS = ["projects"]
+TAGS: list[str | Enum] = ["projects"]
 CHANGEABLE = ("name", "goal", "preset")
 
 
@@ -114,7 +116,7 @@ def whole(project: Project, services: Services, language: str) -> dict[str, Any]
         "problem": None,
     }
     try:
-        told.update(_set(project, language))
+        told.update(_set(project, settings_of(project, services), language))
     except UserError as error:
         told["problem"] = {"key": error.key, "field": error.field, "message": error.text(language)}
     undo, redo = project.history.next_words()
@@ -123,11 +125,10 @@ def whole(project: Project, services: Services, language: str) -> dict[str, Any]
     return told
 
 
-def _set(project: Project, language: str) -> dict[str, Any]:
+def _set(project: Project, settings: Settings, language: str) -> dict[str, Any]:
     """What the set holds. Raises ``UserError``."""
     index = project.images()
     told: dict[str, Any] = {"count": len(index.entries)}
-    settings = project.effective()
     told["folders"] = [group.to_dict() for group in groups(index, settings.data)]
     told["reg"] = _count_regularisation(settings)
     if not index.entries:

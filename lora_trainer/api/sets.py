@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from fastapi import APIRouter, Depends
 
 from lora_trainer.api.access import own_page
 from lora_trainer.api.edge import BODY, LANGUAGE
+from lora_trainer.api.effective import settings_of
 from lora_trainer.api.services import Services
 from lora_trainer.dataset.bench.notes import Noted
 from lora_trainer.errors import BadSettings, Unknown
@@ -20,7 +22,7 @@ from lora_trainer.project.importing import remove, remove_all_derived
 from lora_trainer.project.project import Project
 from lora_trainer.project.repeating import set_repeats
 
-TAGS = ["images"]
+TAGS: list[str | Enum] = ["images"]
 ORDER: dict[str, Any] = {"tags": TAGS, "dependencies": [Depends(own_page)]}
 TASK: dict[str, Any] = {**ORDER, "status_code": 202}
 
@@ -68,16 +70,19 @@ def _add_enlarging(router: APIRouter, services: Services) -> None:
     @router.post("/projects/{project_id}/crop", summary="Crop images; the originals are set aside", **TASK)
     def crop(project_id: str, body: dict[str, Any] = BODY) -> dict[str, str]:
         project = projects.find(project_id)
-        return {"task": tasks.start(project, "crop", cropping(project, body, models.faces)).id}
+        work = cropping(project, body, models.faces, settings_of(project, services))
+        return {"task": tasks.start(project, "crop", work).id}
 
     @router.post("/projects/{project_id}/derive", summary="Make faces, parts or mirror images", **TASK)
     def derive(project_id: str, body: dict[str, Any] = BODY) -> dict[str, str]:
         project = projects.find(project_id)
-        return {"task": tasks.start(project, "derive", deriving(project, body, models.faces)).id}
+        work = deriving(project, body, models.faces, settings_of(project, services))
+        return {"task": tasks.start(project, "derive", work).id}
 
 
 def _add_drawing(router: APIRouter, services: Services) -> None:
-    projects, tasks, artist = services.projects, services.tasks, Artist(services.worker)
+    projects, tasks = services.projects, services.tasks
+    artist = Artist(services.worker, lambda project: settings_of(project, services))
 
     @router.post(
         "/projects/{project_id}/reg", summary="Use a folder of regularisation images, or draw them as a task", **ORDER

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 
 from fastapi import APIRouter, Depends
@@ -10,7 +11,7 @@ from lora_trainer.api.access import own_page
 from lora_trainer.api.edge import LANGUAGE
 from lora_trainer.api.services import Services
 
-TAGS = ["tasks"]
+TAGS: list[str | Enum] = ["tasks"]
 
 
 def add(router: APIRouter, services: Services) -> None:

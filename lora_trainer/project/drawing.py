@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,10 +33,11 @@ LOOK_S = 0.5  # between two looks at whether it is our turn
 
 
 class Artist:
-    """Whoever draws, when no run trains: what the worker and its host offer."""
+    """Whoever draws, when no run trains: what the worker and its host offer. ``settings_of`` tells what a project
+    would train with, since drawn images are to have that size."""
 
-    def __init__(self, worker: Any) -> None:
-        self._worker = worker
+    def __init__(self, worker: Any, settings_of: Callable[[Project], Settings] = Project.effective) -> None:
+        self._worker, self.settings_of = worker, settings_of
 
     @property
     def host(self) -> Host:
@@ -68,7 +69,7 @@ def use_regularisation(project: Project, path: object) -> None:
 def regularisation(project: Project, wanted: Mapping[str, Any], artist: Artist) -> Work:
     """The work of drawing regularisation images from the base model: called again, it goes on. Raises
     ``BadSettings``."""
-    plan = _plan(project, wanted)
+    plan = _plan(artist.settings_of(project), wanted)
 
     def work(control: TaskControl) -> dict[str, Any]:
         artist.await_turn(control)
@@ -87,7 +88,7 @@ def regularisation(project: Project, wanted: Mapping[str, Any], artist: Artist) 
 def drafting(project: Project, wanted: Mapping[str, Any], lora: Path, artist: Artist) -> Work:
     """The work of drawing pictures with a draft LoRA, of which the good ones can join the set. Raises
     ``BadSettings``."""
-    plan = _plan(project, wanted, lora, reading.number(wanted, "weight", 1.0, -2, 2))
+    plan = _plan(artist.settings_of(project), wanted, lora, reading.number(wanted, "weight", 1.0, -2, 2))
 
     def work(control: TaskControl) -> dict[str, Any]:
         artist.await_turn(control)
@@ -133,14 +134,13 @@ def adopting(project: Project, pictures: object) -> Work:
     return work
 
 
-def _plan(project: Project, wanted: Mapping[str, Any], lora: Path | None = None, weight: float = 1.0) -> DrawingPlan:
+def _plan(settings: Settings, wanted: Mapping[str, Any], lora: Path | None = None, weight: float = 1.0) -> DrawingPlan:
     """What is drawn, in the resolution of the training. Raises ``BadSettings``."""
     prompt = reading.text(wanted, "prompt", most=MOST_PROMPT)
     if not prompt.strip():
         raise BadSettings("draw_nothing", field="prompt")
     count = reading.whole(wanted, "count", 0, 1, MOST_PICTURES)
     seed = reading.whole(wanted, "seed", 1, 0, MAX_SEED)
-    settings: Settings = project.effective()
     samples, side = settings.samples, settings.data.resolution // 8 * 8
     request = ImageRequest(
         prompt=prompt,

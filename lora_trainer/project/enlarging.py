@@ -19,6 +19,7 @@ from lora_trainer.project.listing import derived_by_name
 from lora_trainer.project.project import Project
 from lora_trainer.project.tasks import TaskControl, TaskFailed, Work
 from lora_trainer.project.words import Words
+from lora_trainer.settings import DataSettings, Settings
 
 BYS = ("centre", "focus")
 SIDES = (64, 4096)  # pixels of a crop
@@ -26,14 +27,16 @@ FACE_REPEATS = 3
 PARTS = frozenset({"face", "split"})  # what is no whole picture any more
 
 
-def cropping(project: Project, wanted: Mapping[str, Any], models: Sequence[Path]) -> Work:
+def cropping(
+    project: Project, wanted: Mapping[str, Any], models: Sequence[Path], settings: Settings | None = None
+) -> Work:
     """The work of cropping images to one size, or to the nearest bucket where no size is given.
 
-    ``wanted`` holds ``images`` (ids or "all"), ``by``, ``width`` and ``height``. Originals are set aside. Raises
-    ``BadSettings`` and ``Unknown``.
+    ``wanted`` holds ``images`` (ids or "all"), ``by``, ``width`` and ``height``; ``settings`` are what the
+    project would train with. Originals are set aside. Raises ``BadSettings`` and ``Unknown``.
     """
     by = reading.choice(wanted, "by", BYS[0], BYS)
-    sizes = _sizes(project, wanted)
+    sizes = _sizes(wanted, (settings or project.effective()).data)
     index = project.images()
     entries = chosen(index, wanted.get("images", "all"), PARTS)
 
@@ -45,7 +48,9 @@ def cropping(project: Project, wanted: Mapping[str, Any], models: Sequence[Path]
     return work
 
 
-def deriving(project: Project, wanted: Mapping[str, Any], models: Sequence[Path]) -> Work:
+def deriving(
+    project: Project, wanted: Mapping[str, Any], models: Sequence[Path], settings: Settings | None = None
+) -> Work:
     """The work of making images from images. ``wanted`` holds ``kind``, ``images`` (ids or "all") and ``repeats``.
 
     Raises ``BadSettings`` and ``Unknown``.
@@ -53,7 +58,7 @@ def deriving(project: Project, wanted: Mapping[str, Any], models: Sequence[Path]
     kind = reading.choice(wanted, "kind", "", (*HOWS,))
     repeats = reading.whole(wanted, "repeats", FACE_REPEATS, 1, MAX_REPEATS)
     entries = chosen(project.images(), wanted.get("images", "all"), frozenset(HOWS.values()))
-    side = project.effective().data.resolution
+    side = (settings or project.effective()).data.resolution
 
     def work(control: TaskControl) -> dict[str, Any]:
         recipe: Recipe = Split() if kind == "split" else Mirror()
@@ -94,9 +99,9 @@ def _derived(
     return {"images": len(made.images), "known": made.known}
 
 
-def _sizes(project: Project, wanted: Mapping[str, Any]) -> tuple[Size, ...]:
+def _sizes(wanted: Mapping[str, Any], data: DataSettings) -> tuple[Size, ...]:
     if wanted.get("width") is None and wanted.get("height") is None:
-        return bucket_sizes(project.effective().data)
+        return bucket_sizes(data)
     return ((reading.whole(wanted, "width", 0, *SIDES), reading.whole(wanted, "height", 0, *SIDES)),)
 
 

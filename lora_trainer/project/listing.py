@@ -18,6 +18,7 @@ from lora_trainer.errors import BadDataset
 from lora_trainer.project import reading
 from lora_trainer.project.images import Entry, ImageIndex, image_id
 from lora_trainer.project.thumbnails import version_of
+from lora_trainer.settings import Settings
 
 if TYPE_CHECKING:
     from lora_trainer.project.project import Project
@@ -58,8 +59,10 @@ def token_counter(project: Project, folder: Path) -> CountTokens:
 class Listing:
     """The images of a project at this moment, with what is known of them. Raises as ``Project.captions``."""
 
-    def __init__(self, project: Project, count_tokens: CountTokens) -> None:
+    def __init__(self, project: Project, count_tokens: CountTokens, settings: Settings | None = None) -> None:
+        """``settings`` are what the project would train with."""
         self.project, self._count = project, count_tokens
+        self._repeats = (settings or project.effective()).data.repeats
         self.index: ImageIndex = project.images()
         store = project.captions()
         found = store.captions if store else []
@@ -124,7 +127,7 @@ class Listing:
             except BadDataset:  # the doctor tells of it
                 self._own_repeats[folder] = {}
         own = self._own_repeats[folder].get(entry.path.name)
-        return own or entry.repeats or int(self.project.effective().data.repeats)
+        return own or entry.repeats or self._repeats
 
     def _of_kind(self, kind: str) -> Callable[[Entry], bool]:
         if kind.startswith(FINDING):

@@ -16,7 +16,7 @@ from lora_trainer.project.words import Words, known
 FILE = "history.jsonl"
 CAPTIONS, ACTION, IMAGES, FOLDER = "captions", "action", "images", "folder"
 SHOWN = 60  # letters of a value in a sentence
-READ_ERRORS = (ValueError, TypeError, LookupError, AttributeError)  # of a line that a damaged disk or another hand spoilt
+READ_ERRORS = (ValueError, TypeError, LookupError, AttributeError)  # of a line that a damaged disk spoilt
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,9 @@ class Record:
     def _add(self, values: Mapping[str, Any]) -> None:
         step = Step(
             len(self.all) + 1,
-            *(str(values[name]) for name in ("kind", "folder", "title")),
+            str(values["kind"]),
+            str(values["folder"]),
+            str(values["title"]),
             dict(values["values"]),
             dict(values["data"]),
             float(values["time"]),

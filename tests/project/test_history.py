@@ -20,7 +20,7 @@ from lora_trainer.project.project import Project
 from lora_trainer.project.projects import Projects
 from lora_trainer.project.repeating import set_repeats
 from tests.dataset.files import save
-from tests.project.sets import at_once, filled, files_of, new_project, offered
+from tests.project.sets import at_once, files_of, filled, new_project, offered
 
 Change = Callable[[Project, Path, random.Random], None]
 
