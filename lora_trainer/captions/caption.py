@@ -64,7 +64,7 @@ class Parts:
 
 def fold(tag: str) -> str:
     """What makes two tags the same: neither case nor the backslashes before brackets count."""
-    return ESCAPED_BRACKET.sub(r"\1", tag).casefold()
+    return (ESCAPED_BRACKET.sub(r"\1", tag) if "\\" in tag else tag).casefold()
 
 
 def parts(found: Sequence[str], kept: Kept, mark: str = "") -> Parts:

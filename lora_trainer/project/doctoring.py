@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,7 +10,8 @@ from typing import Any
 
 from lora_trainer.dataset.bench.derived import derived_in
 from lora_trainer.dataset.checks import Brief, Finding, action_of, check, record, survey
-from lora_trainer.dataset.checks.facts import Measured, Survey
+from lora_trainer.dataset.checks.facts import Measured, Pixels, Survey
+from lora_trainer.dataset.checks.likeness import Match, matches
 from lora_trainer.dataset.checks.measuring import OnProgress
 from lora_trainer.dataset.checks.tokens import count_tokens
 from lora_trainer.errors import BadDataset
@@ -49,14 +49,29 @@ class Verdict:
     findings: tuple[Shown, ...] = ()
 
 
+class Memory:
+    """What was measured and compared of one set: it is not done again for what has not changed."""
+
+    def __init__(self) -> None:
+        self.known: Mapping[Path, Measured] = {}
+        self._pictures: Sequence[Pixels] = ()
+        self._matches: list[Match] = []
+
+    def compare(self, pictures: Sequence[Pixels]) -> list[Match]:
+        """``likeness.matches``, at once for the very same pictures: a change of captions leaves them alone."""
+        same = len(pictures) == len(self._pictures)
+        if not (same and all(one is other for one, other in zip(pictures, self._pictures, strict=True))):
+            self._pictures, self._matches = pictures, matches(pictures)
+        return self._matches
+
+
 class Doctoring:
     """Checks and mends the sets of projects. All methods may be called from any thread."""
 
     def __init__(self, tasks: Tasks, cache: Path, settings_of: SettingsOf = Project.effective) -> None:
         """``cache`` is where CLIP's vocabulary is kept; ``settings_of`` tells what a project would train with."""
         self._tasks, self._cache, self._settings_of = tasks, cache, settings_of
-        self._lock = threading.Lock()
-        self._known: dict[str, Mapping[Path, Measured]] = {}
+        self._memories: dict[str, Memory] = {}
 
     def start(self, project: Project) -> Task:
         """Check in the background. Raises ``BadDataset`` where there is no folder yet, ``Busy``, ``BadSettings``."""
@@ -127,16 +142,14 @@ class Doctoring:
     ) -> tuple[Survey, Brief, list[Finding]]:
         """The set as it is now; what is known of unchanged files is not measured again. Raises ``UserError``."""
         settings = self._settings_of(project)
-        with self._lock:
-            known = self._known.get(project.id, {})
-        seen = survey(settings.data, settings.captions, known=known, on_progress=on_progress)
-        with self._lock:
-            self._known[project.id] = seen.known
+        memory = self._memories.setdefault(project.id, Memory())
+        seen = survey(settings.data, settings.captions, known=memory.known, on_progress=on_progress)
+        memory.known = seen.known
         if control is not None:
             control.progress(len(seen.images), len(seen.images), Words("task.check.comparing"))
         parents = {seen.folder / one.path: seen.folder / one.parent for one in derived_in(seen.folder)}
         count = partial(count_tokens, limit=settings.captions.max_token_length, folder=self._cache)
-        brief = Brief(settings.data, settings.captions, _goal(project), count, parents)
+        brief = Brief(settings.data, settings.captions, _goal(project), count, parents, memory.compare)
         return seen, brief, check(seen, brief)
 
     def _keep(self, project: Project, findings: Sequence[Finding]) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from lora_trainer.dataset.checks.brief import Brief, placements
 from lora_trainer.dataset.checks.facts import Facts, Survey
 from lora_trainer.dataset.checks.findings import Colour, Finding, found
-from lora_trainer.dataset.checks.likeness import matches
 
 SHARP = 0.06  # the sharpness below which a picture is blurred: what a blur of about 2 pixels leaves
 LEAST = 18  # pixels: of smaller pictures no sharpness can be told
@@ -49,7 +48,7 @@ def alike(survey: Survey, brief: Brief) -> Iterator[Finding]:
     unique = [_best_first(group)[0] for group in groups.values()]
     pairs = [
         (unique[one.part], unique[one.whole], one)
-        for one in matches([facts.look.small for facts in unique if facts.look])
+        for one in brief.compare([facts.look.small for facts in unique if facts.look])
         if not brief.related(unique[one.part].path, unique[one.whole].path)
     ]
     same = _connected([(part, whole) for part, whole, one in pairs if not one.is_crop])
