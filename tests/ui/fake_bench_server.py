@@ -113,7 +113,14 @@ def _add_page(made: FastAPI, bench: Bench) -> None:
     @made.get(BASE + "/about")
     def about() -> dict[str, Any]:
         checkpoint = {"title": "animagine-xl-3.1.safetensors", "family": "SDXL"}
-        return {"page": "test", "host": "standalone", "language": "", "checkpoint": checkpoint, "loras": [], **bench.about}
+        return {
+            "page": "test",
+            "host": "standalone",
+            "language": "",
+            "checkpoint": checkpoint,
+            "loras": [],
+            **bench.about,
+        }
 
     @made.get(BASE + "/texts")
     def texts(lang: str = "en") -> dict[str, str]:
@@ -157,9 +164,7 @@ def _add_projects(made: FastAPI, bench: Bench) -> None:
         if "," in str(values.get("settings", {}).get("trigger", "")):
             message = "The trigger is one word without a comma."
             return JSONResponse({"key": "trigger", "field": "trigger", "message": message}, 422)
-        bench.project.update(
-            {**values, "settings": {**bench.project["settings"], **values.get("settings", {})}}
-        )
+        bench.project.update({**values, "settings": {**bench.project["settings"], **values.get("settings", {})}})
         return bench.project
 
     for way in ("undo", "redo"):
@@ -264,7 +269,12 @@ def _add_tasks(made: FastAPI, bench: Bench) -> None:
             finish()
             bench.tasks[task] = (began, kind, None)
         told = dict(id=task, kind=kind, project="p1", done=round(24 * part), total=24, notes=[], result={})
-        return {**told, "state": "done" if part >= 1 else "running", "text": f"{kind}: {round(24 * part)} of 24 images", "message": f"{kind} finished"}
+        return {
+            **told,
+            "state": "done" if part >= 1 else "running",
+            "text": f"{kind}: {round(24 * part)} of 24 images",
+            "message": f"{kind} finished",
+        }
 
     @made.post(BASE + "/tasks/{task}/cancel")
     def cancel(task: str) -> dict[str, str]:

@@ -9,6 +9,8 @@ const STEPS = ["images", "tags", "train", "results"];
 /** `project` as `GET projects/{id}` tells it (null without one), `projects` the list, `about` the host, `run` its status. */
 export const state = {project: null, projects: [], about: {}, run: null, step: "images"};
 
+const order = {asked: 0, changes: Promise.resolve()};
+
 /** Look at another project (null: none, the empty page). */
 export async function openProject(id, step = state.step) {
     state.project = id ? await get(`projects/${id}`) : null;
@@ -19,15 +21,14 @@ export async function openProject(id, step = state.step) {
     return state.project;
 }
 
-/** Read the project again; whatever shows it hears "project". */
+/** Read the project again; whatever shows it hears "project". An answer that a newer question has overtaken is dropped. */
 export async function reload() {
-    const asked = state.project;
+    const asked = state.project, turn = ++order.asked;
     if (!asked) return null;
     const fresh = await get(`projects/${asked.id}`);
-    if (state.project && state.project.id === asked.id) {
-        state.project = fresh;
-        emit("project", fresh);
-    }
+    if (turn !== order.asked || !state.project || state.project.id !== asked.id) return state.project;
+    state.project = fresh;
+    emit("project", fresh);
     return fresh;
 }
 
@@ -44,10 +45,13 @@ export async function needProject(values = {}) {
     return openProject(made.id);
 }
 
-/** Change the project's name, goal, preset or settings (null takes a setting back). Raises ApiError with the field. */
-export async function change(values) {
-    await patch(`projects/${state.project.id}`, values);
-    return reload();
+/** Change the project's name, goal, preset or settings (null takes a setting back), one after the other. Raises ApiError
+    with the field. */
+export function change(values) {
+    const {id} = state.project;
+    const mine = order.changes.then(() => patch(`projects/${id}`, values)).then(reload);
+    order.changes = mine.catch(() => null);
+    return mine;
 }
 
 /** Show a step: "images", "tags", "train" or "results". */

@@ -1,6 +1,6 @@
 /* What the images show: the goal, the trigger word, the name. The only things a newcomer has to say. */
 
-import {make, later, verbatim, write} from "../dom.mjs";
+import {later, make, verbatim} from "../dom.mjs";
 import {choices, labelled} from "../parts/choices.mjs";
 import {tellProblem} from "../parts/notice.mjs";
 import {change, state} from "../state.mjs";
@@ -11,20 +11,28 @@ const SAVE_MS = 700;
 /** {node, show(project)}. What is typed is saved by itself. */
 export function about() {
     const goal = choices(say("images.goal"), ["character", "style", "object"].map((kind) => [kind, say(`images.goal_${kind}`)]),
-        {onchange: (value) => save({goal: value}, goal)});
+        {onchange: choose});
+    let saving = 0; // what is on its way to the server is not overwritten by what came from there before
+
+    async function choose(value) {
+        saving += 1;
+        await save({goal: value}, goal);
+        saving -= 1;
+    }
+
     const trigger = text(say("images.trigger"), say("images.trigger_help"), {maxlength: 100, placeholder: say("images.trigger_example")}, (value) => ({settings: {trigger: value || null}}));
     const name = text(say("images.name"), say("images.name_help"), {maxlength: 100}, (value) => ({name: value}));
-    const base = make("p", {class: "lt-base"}), problem = make("p", {class: "lt-field-error", hidden: true});
+    const base = make("p", {class: "lt-base"});
     const node = make("div", {class: "lt-stack lt-about"}, goal.node, make("div", {class: "lt-two"}, trigger.node, name.node),
-        make("div", {}, make("span", {class: "lt-label"}, say("images.base")), base, problem));
+        make("div", {}, make("span", {class: "lt-label"}, say("images.base")), base));
 
     function show(project) {
-        goal.set(project.goal);
+        if (!saving) goal.set(project.goal);
         trigger.show((project.settings || {}).trigger || "");
         name.show(project.name || "");
-        const {title, family, problem: wrong} = state.about.checkpoint || {};
+        const {title, family} = state.about.checkpoint || {};
+        base.parentNode.hidden = !title; // what is wrong then stands beside the button that starts
         base.replaceChildren(...(title ? [verbatim(title), family ? make("span", {class: "lt-muted"}, ` · ${family}`) : ""] : []));
-        write(problem, wrong || "");
     }
 
     return {node, show, trigger, name};

@@ -5,10 +5,11 @@ import {emit} from "../bus.mjs";
 import {make, replace, verbatim} from "../dom.mjs";
 import {announce} from "../live.mjs";
 import {button, row} from "../parts/button.mjs";
-import {reload, state} from "../state.mjs";
+import {reload, showStep, state} from "../state.mjs";
 import {order} from "../tasks.mjs";
 import {say} from "../texts.mjs";
 
+const UNTAGGED = ["caption_missing", "caption_empty"]; // the button that starts tags them anyway
 const RANK = ["error", "warning", "note"];
 
 /** {node, refresh(), check()}; `onshow(key, what)` is asked to show a finding's images. */
@@ -59,6 +60,7 @@ function entry(group, onshow, refresh) {
     const images = [...new Set(group.flatMap((one) => one.images))];
     const title = group.length > 1 ? say("images.found_groups", {what, more: group.length - 1}) : what;
     const actions = row(
+        UNTAGGED.includes(key) ? button(say("images.tag_them"), () => showStep("tags"), {small: true}) : null,
         images.length ? button(say("images.show", {count: images.length}), () => onshow(key, title), {small: true, "data-focus": `show ${key}`}) : null,
         remedy ? button(say("images.fix"), () => fix(key, refresh), {small: true, "aria-label": say("images.fix_how", {help}), "data-focus": `fix ${key}`}) : null);
     return make("li", {class: `lt-finding lt-finding-${severity}`},
