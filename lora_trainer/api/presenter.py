@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from lora_trainer.api.series import loss_series
 from lora_trainer.api.watch import INTERRUPTED, View
 from lora_trainer.language import translate
+from lora_trainer.picking.alarm import alarm
 from lora_trainer.picking.lines import Point
+from lora_trainer.picking.trash import ENDING, trashed
 from lora_trainer.run import Run
 from lora_trainer.status import Status
 
@@ -40,11 +42,11 @@ def possible(view: View) -> list[str]:
     if view.ours:
         told = {"": ["stop_now", "stop_after_epoch", "pause", "sample"], "after_epoch": ["stop_now"]}
         orders = told.get(view.stopping, [])
-        return orders if status.stage == "training" else [order for order in orders if order == "stop_now"]
+        return orders if status.stage == "training" else [order for order in orders if order in ("stop_now", "pause")]
     if view.state == "running":  # in another process
         return []
     goes_on = view.state in RESTING and 0 < status.step < status.steps and has_state(view.run)
-    return (["continue"] if goes_on else []) + (["train_further"] if status.files else [])
+    return (["continue"] if goes_on or view.state == "paused" else []) + (["train_further"] if status.files else [])
 
 
 def has_state(run: Run) -> bool:
@@ -65,7 +67,7 @@ def present(view: View, language: str, card: Card | None = None) -> dict[str, An
         "eta_s": status.eta_s if running else None,
         "speed": _rounded(1 / status.step_s) if status.step_s else None,
         "memory": memory,
-        "alarm": None,
+        "alarm": _alarm(status, language),
         "loss": _rounded(status.loss),
         "series": series,
         "lr": series["lr"],
@@ -74,7 +76,7 @@ def present(view: View, language: str, card: Card | None = None) -> dict[str, An
             for epoch, held_out, train in status.validated
         ],
         "previews": _previews(view),
-        "files": [{"epoch": epoch, "name": _stem(path), "call": call(path, 1.0, view)} for epoch, path in status.files],
+        **_files(view),
         "chosen": _chosen(view),
         "sheet": f"runs/{view.run.id}/sheet" if status.sheet else "",
         "report": f"runs/{view.run.id}/report" if status.report else "",
@@ -87,6 +89,32 @@ def present(view: View, language: str, card: Card | None = None) -> dict[str, An
             "memory": memory_text(memory, language),
         },
     }
+
+
+def _alarm(status: Status, language: str) -> dict[str, str] | None:
+    """What the losses warn of."""
+    found = alarm(status.validated)
+    return {"text": found.text(language)} if found else None
+
+
+def _files(view: View) -> dict[str, Any]:
+    """The LoRA files but those that were put away, and how many these are."""
+    paths = {epoch: Path(path) for epoch, path in view.status.files}
+    away = [path.name for folder in {path.parent for path in paths.values()} for path in trashed(view.run.id, folder)]
+    files = [
+        {"epoch": epoch, "name": _stem(str(path)), "size": _size(path), "call": call(str(path), 1.0, view)}
+        for epoch, path in paths.items()
+        if f"{path.name}{ENDING}" not in away
+    ]
+    return {"files": files, "trashed": len(away)}
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 where it is gone."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _previews(view: View) -> list[dict[str, Any]]:

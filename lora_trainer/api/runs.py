@@ -17,6 +17,7 @@ from lora_trainer.api.sending import grid_infotext
 from lora_trainer.api.services import Services
 from lora_trainer.api.watch import CURRENT, View
 from lora_trainer.errors import BadSettings, Busy, UserError
+from lora_trainer.host.queue import WAITING
 from lora_trainer.run import Run
 from lora_trainer.settings import from_flat
 
@@ -69,7 +70,8 @@ def _add_views(router: APIRouter, services: Services) -> None:
         card = graphics_card()
         with watch.view(run) as view:
             shown = brief(view) if since == view.status.lines else present(view, language, card)
-        return {**shown, "busy": worker.busy, "project": owners.get(run.id)}
+        waiting = sum(entry.state == WAITING for entry in services.queue.entries())
+        return {**shown, "busy": worker.busy, "project": owners.get(run.id), "queue": waiting}
 
     @router.get("/runs/{run_id}/infotext", tags=TAGS, summary="The grid as an infotext for the WebUI's X/Y/Z plot")
     def infotext(run_id: str, language: str = LANGUAGE) -> dict[str, str]:
@@ -112,9 +114,11 @@ def _add_orders(router: APIRouter, services: Services) -> None:
         with watch.view(watch.found(run_id)) as view:
             if view.state == "running":
                 raise Busy("run_going", name=_name(view))
-            if 0 < view.status.steps <= view.status.step:
+            if view.state != "paused" and 0 < view.status.steps <= view.status.step:  # a grid may be left
                 raise Busy("run_nothing_left", name=_name(view))
-        return {"id": worker.resume(view.run, language).id}
+        run = worker.resume(view.run, language)
+        services.queue.wake()  # it waited for the paused one
+        return {"id": run.id}
 
 
 def order(worker: Worker, when: str) -> None:
