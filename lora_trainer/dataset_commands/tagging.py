@@ -68,6 +68,8 @@ def _tag(options: argparse.Namespace, language: str, say: Say) -> Results:
     how = TaggingOptions.read({name: getattr(options, name) for name in (*names, "escape", "order", "limit")})
     if options.dry_run:
         return _shown_only(options, project, (taggers, how), (language, say))
+    with project.writing():  # where what was seen is noted until it is in the captions
+        project.folder.mkdir(exist_ok=True)
     tagging = Tagging(taggers, tasks, lambda: False)
     return follow(tasks, tagging.start(project, how, selection_of(options, project), options.download), language, say)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 from modules import devices, infotext_utils, paths, processing, shared
 
 from lora_trainer.language import Chinese, English
+
+log = logging.getLogger(__name__)
 
 # Fields of an infotext that the WebUI sets to their first defaults when a text that is sent to txt2img lacks them.
 IMPLIED = (
@@ -127,7 +130,10 @@ def interrogators() -> dict[str, Any]:
     """The models of picobyte's or toriato's tagger extension, by name; none where it is not there."""
     module = sys.modules.get("tagger.utils")
     if module is not None and not getattr(module, "interrogators", None) and "tagger.uiset" not in sys.modules:
-        module.refresh_interrogators()  # toriato's list is empty before; picobyte's, which has uiset, is not
+        try:  # toriato's list is empty before; picobyte's, which has uiset, is not
+            module.refresh_interrogators()
+        except Exception:  # in this WebUI it fails over an option, after it has made the list
+            log.warning("the tagger extension could not look for all of its models", exc_info=True)
     return dict(getattr(module, "interrogators", None) or {})
 
 

@@ -128,7 +128,7 @@ class Interrogator:
         return {"general": np.float32(0.9)}, {"1girl": red, "long_hair": 0.001}
 
 
-@pytest.mark.parametrize("form", ["picobyte", "toriato"])
+@pytest.mark.parametrize("form", ["picobyte", "toriato", "toriato without its option"])
 def test_the_extension_in_both_forms(paper: Paper, host: Any, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
     utils = ModuleType("tagger.utils")
     models = {"wd14-vit-v2": Interrogator()}
@@ -136,8 +136,14 @@ def test_the_extension_in_both_forms(paper: Paper, host: Any, monkeypatch: pytes
         monkeypatch.setitem(sys.modules, "tagger.uiset", ModuleType("tagger.uiset"))
         utils.interrogators = models  # type: ignore[attr-defined]
     else:  # empty at first, and another dictionary after every refresh
+
+        def refresh() -> None:
+            utils.interrogators = models  # type: ignore[attr-defined]
+            if form != "toriato":
+                raise AttributeError("deepdanbooru_projects_path")
+
         utils.interrogators = {}  # type: ignore[attr-defined]
-        utils.refresh_interrogators = lambda: setattr(utils, "interrogators", models)  # type: ignore[attr-defined]
+        utils.refresh_interrogators = refresh  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "tagger.utils", utils)
     found = tagger(host, "wd14-vit-v2")
     other = Interrogator()

@@ -39,7 +39,7 @@ net = deepbooru_model.DeepDanbooruModel()
 state = {}
 for name, tensor in net.state_dict().items():
     width = tensor[0].numel() if tensor.dim() > 1 else 1
-    few = torch.randn(tensor.shape[0], *[1] * (tensor.dim() - 1)) / width ** 0.5
+    few = torch.randn(tensor.shape[0], *[1] * (tensor.dim() - 1)) / width
     state[name] = few.expand(tensor.shape)
 count = net.n_Conv_178.weight.shape[0]
 state["tags"] = [f"tag_({n})" for n in range(count - 3)] + ["rating:safe", "rating:questionable", "rating:explicit"]
