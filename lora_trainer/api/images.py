@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from enum import Enum
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
 from lora_trainer.api.access import own_page, own_upload
 from lora_trainer.api.edge import ASK_AGAIN, BODY, FOREVER, PACKED
 from lora_trainer.api.effective import settings_of
 from lora_trainer.api.services import Services
-from lora_trainer.errors import BadSettings
+from lora_trainer.errors import BadSettings, UserError
 from lora_trainer.project.drawing import draft, drafts
 from lora_trainer.project.importing import importing, source_of, using_in_place
 from lora_trainer.project.listing import Listing, Query, token_counter
 from lora_trainer.project.project import Project
 from lora_trainer.project.thumbnails import Thumbnails
+from lora_trainer.project.uploads import Upload
 
 TAGS: list[str | Enum] = ["images"]
 SIZES = (160, 320)  # of thumbnails
@@ -86,6 +90,24 @@ def _thumbnail_side(size: int) -> int:
     return size
 
 
+async def _written(parts: AsyncIterator[bytes], sending: Upload) -> None:
+    """Write what is sent, part by part. Raises as ``Upload.write``."""
+    waiting = bytearray()
+    async for chunk in parts:
+        waiting += chunk
+        if len(waiting) >= CHUNK:
+            await run_in_threadpool(sending.write, bytes(waiting))
+            waiting.clear()
+    await run_in_threadpool(sending.write, bytes(waiting))
+
+
+async def _passed_over(parts: AsyncIterator[bytes]) -> None:
+    """Let a browser send the rest of what is refused: it reads no answer before."""
+    with suppress(ClientDisconnect):
+        async for _ in parts:
+            pass
+
+
 def _add_uploads(router: APIRouter, services: Services) -> None:
     projects, tasks = services.projects, services.tasks
 
@@ -96,19 +118,19 @@ def _add_uploads(router: APIRouter, services: Services) -> None:
         dependencies=[Depends(own_upload)],
     )
     async def upload(project_id: str, batch: str, name: str, request: Request) -> dict[str, Any]:
-        project = await run_in_threadpool(projects.find, project_id)
-        sending = await run_in_threadpool(project.uploads.begin, batch, name)
+        project, parts = await run_in_threadpool(projects.find, project_id), request.stream()
         try:
-            waiting = bytearray()
-            async for chunk in request.stream():
-                waiting += chunk
-                if len(waiting) >= CHUNK:
-                    await run_in_threadpool(sending.write, bytes(waiting))
-                    waiting.clear()
-            await run_in_threadpool(sending.write, bytes(waiting))
-            kept = await run_in_threadpool(project.uploads.finish, batch, sending)
-        finally:
-            await run_in_threadpool(sending.drop)
+            sending = await run_in_threadpool(project.uploads.begin, batch, name)
+            try:
+                await _written(parts, sending)
+                kept = await run_in_threadpool(project.uploads.finish, batch, sending)
+            finally:
+                await run_in_threadpool(sending.drop)
+        except ClientDisconnect:
+            raise BadSettings("upload_broken", field="name") from None
+        except UserError:
+            await _passed_over(parts)
+            raise
         return {"name": kept, "bytes": sending.size}
 
     @router.post(

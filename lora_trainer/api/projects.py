@@ -116,7 +116,7 @@ def whole(project: Project, services: Services, language: str) -> dict[str, Any]
         "problem": None,
     }
     try:
-        told.update(_set(project, settings_of(project, services), language))
+        _tell_set(told, project, services, language)
     except UserError as error:
         told["problem"] = {"key": error.key, "field": error.field, "message": error.text(language)}
     undo, redo = project.history.next_words()
@@ -125,20 +125,17 @@ def whole(project: Project, services: Services, language: str) -> dict[str, Any]
     return told
 
 
-def _set(project: Project, settings: Settings, language: str) -> dict[str, Any]:
-    """What the set holds. Raises ``UserError``."""
+def _tell_set(told: dict[str, Any], project: Project, services: Services, language: str) -> None:
+    """Add what the set holds, as far as it can be read. Raises ``UserError`` for the rest."""
     index = project.images()
-    told: dict[str, Any] = {"count": len(index.entries)}
+    told["count"], told["derived"] = len(index.entries), _count_derived(index)
+    settings = settings_of(project, services)
     told["folders"] = [group.to_dict() for group in groups(index, settings.data)]
     told["reg"] = _count_regularisation(settings)
-    if not index.entries:
-        return told
-    store = project.captions()
-    told["tagged"] = sum(len(one.images) for one in store.captions if one.tags) if store else 0
-    told["derived"] = _count_derived(index)
     balance = balance_of(project, settings)
     told["sentence"] = balance.sentence(language) if balance else ""
-    return told
+    store = project.captions()
+    told["tagged"] = sum(len(one.images) for one in store.captions if one.tags) if store else 0
 
 
 def _count_derived(index: ImageIndex) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from lora_trainer.dataset.bench.derived import Derived, derived_in
 from lora_trainer.dataset.captions import caption
 from lora_trainer.dataset.checks.tokens import learnt_tokens
 from lora_trainer.dataset.repeats import read_repeats
-from lora_trainer.errors import BadDataset
+from lora_trainer.errors import BadDataset, UserError
 from lora_trainer.project import reading
 from lora_trainer.project.images import Entry, ImageIndex, image_id
 from lora_trainer.project.thumbnails import version_of
@@ -57,15 +58,20 @@ def token_counter(project: Project, folder: Path) -> CountTokens:
 
 
 class Listing:
-    """The images of a project at this moment, with what is known of them. Raises as ``Project.captions``."""
+    """The images of a project at this moment, with what is known of them. Raises as ``Project.images``.
+
+    Where captions cannot be read at all, the images are shown without: what is wrong is told with the project.
+    """
 
     def __init__(self, project: Project, count_tokens: CountTokens, settings: Settings | None = None) -> None:
         """``settings`` are what the project would train with."""
         self.project, self._count = project, count_tokens
         self._repeats = (settings or project.effective()).data.repeats
         self.index: ImageIndex = project.images()
-        store = project.captions()
-        found = store.captions if store else []
+        found: list[Caption] = []
+        with suppress(UserError):
+            store = project.captions()
+            found = store.captions if store else []
         self.captions: dict[Path, Caption] = {image: one for one in found for image in one.images}
         self.derived = derived_by_name(self.index)
         self._own_repeats: dict[Path, Mapping[str, int]] = {}

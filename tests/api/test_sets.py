@@ -6,6 +6,8 @@ import io
 import os
 import shutil
 import threading
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +204,9 @@ def test_a_full_disk_is_one_sentence(page: Page, monkeypatch: pytest.MonkeyPatch
 
 
 def test_settings_through_the_project(page: Page) -> None:
-    told = page.ask("PATCH", "projects/ID", {"settings": {"epochs": 3, "unet_lr": 0.0002}, "name": "n", "goal": "style"})
+    told = page.ask(
+        "PATCH", "projects/ID", {"settings": {"epochs": 3, "unet_lr": 0.0002}, "name": "n", "goal": "style"}
+    )
     assert told["settings"] == {"epochs": 3, "unet_lr": 0.0002} and (told["name"], told["goal"]) == ("n", "style")
     assert page.ask("PATCH", "projects/ID", {"settings": {"epochs": None}})["settings"] == {"unet_lr": 0.0002}
     for body, field in (
@@ -357,6 +361,34 @@ def test_other_sites_may_not_send(page: Page) -> None:
         assert page.client.put(where, content=b"x", headers=headers).status_code == 403
     assert page.client.put(where, content=b"x", headers={"content-type": "image/png"}).status_code == 415
     assert not (page.project.folder / "uploads").exists()
+
+
+def test_what_is_refused_is_read_to_its_end(page: Page) -> None:
+    """A browser that is still sending would take an early answer for a broken connection."""
+    sent = list[int]()
+
+    def parts() -> Iterator[bytes]:
+        for number in range(4):
+            sent.append(number)
+            yield bytes(1 << 20)
+
+    limits = page.project.uploads
+    limits.limits = replace(limits.limits, image=1 << 20)
+    for name, key in (("virus.exe", "upload_kind"), ("large.png", "upload_large")):
+        sent.clear()
+        answer = page.send(name, parts())  # type: ignore[arg-type]
+        assert (answer.status_code, answer.json()["key"]) == (422, key) and len(sent) == 4
+
+
+def test_images_are_shown_also_where_their_captions_cannot_be_read(page: Page) -> None:
+    page.fill(2)
+    for text in page.project.images_folder.glob("*.txt"):
+        text.rename(text.with_suffix(".caption"))
+    told = page.get()
+    assert (told["problem"]["key"], told["count"], told["tagged"]) == ("captions_elsewhere", 2, 0) and told["sentence"]
+    assert [item["tags"] for item in page.images()] == [[], []]
+    page.ask("PATCH", "projects/ID", {"settings": {"caption_extension": ".caption"}})
+    assert page.get()["problem"] is None and page.images()[0]["tags"][0] == "mychr"
 
 
 def test_everything_is_said_in_chinese_too(page: Page) -> None:
