@@ -59,17 +59,13 @@ class Bench:
         folders = Counter(one["folder"] for one in self.images)
         return {
             **(self.project or {}),
-            "folder": "/home/me/projects/p1/images",
+            "task": None,
             "count": len(self.images),
             "tagged": sum(bool(one["tags"]) for one in self.images),
-            "can_undo": bool(self.history),
-            "can_redo": bool(self.undone),
-            "undo_text": self.history[-1] if self.history else "",
-            "redo_text": self.undone[-1] if self.undone else "",
-            "derived": 0,
-            "reg": 0,
+            **{"can_undo": bool(self.history), "undo_text": (self.history or [""])[-1]},
+            **{"can_redo": bool(self.undone), "redo_text": (self.undone or [""])[-1]},
+            **dict.fromkeys(("derived", "reg"), 0),
             "folders": [{"path": name, "images": count, "repeats": 8} for name, count in folders.items()],
-            "task": None,
             "sentence": f"{len(self.images)} images × 8 repeats × 10 epochs ÷ 2 = {len(self.images) * 40} steps",
         }
 
@@ -90,11 +86,8 @@ def image(number: int, tagged: bool) -> dict[str, Any]:
 def app(bench: Bench) -> FastAPI:
     """The page and the routes that the steps Images and Tags ask."""
     made = FastAPI()
-    _add_page(made, bench)
-    _add_projects(made, bench)
-    _add_images(made, bench)
-    _add_captions(made, bench)
-    _add_tasks(made, bench)
+    for add in (_add_page, _add_projects, _add_images, _add_captions, _add_tasks):
+        add(made, bench)
     return made
 
 
@@ -194,8 +187,7 @@ def _add_images(made: FastAPI, bench: Bench) -> None:
 
     @made.get(BASE + "/projects/{project}/images/{image}/{size}")
     def thumb(image: str, size: str) -> Response:
-        packed = io.BytesIO()
-        picture(160, 160, int(image, 16) * 0.137).save(packed, "PNG")
+        picture(160, 160, int(image, 16) * 0.137).save(packed := io.BytesIO(), "PNG")
         return Response(packed.getvalue(), media_type="image/png", headers={"Cache-Control": "max-age=3600"})
 
     @made.put(BASE + "/projects/{project}/uploads/{batch}")
@@ -300,7 +292,7 @@ def _add_tasks(made: FastAPI, bench: Bench) -> None:
 
     @made.get(BASE + "/projects/{project}/tagging")
     def tagging() -> dict[str, Any]:
-        return {"tagger": "wd-swinv2-tagger-v3", "mode": "missing", "threshold": 0.35, "blacklist": ""}
+        return {"tagger": "wd-swinv2-tagger-v3", "mode": "missing", "threshold": None, "blacklist": ""}
 
     @made.post(BASE + "/projects/{project}/tag")
     async def tag(request: Request) -> JSONResponse:

@@ -20,6 +20,7 @@ import {repeats} from "./images_repeats.mjs";
 import {starting} from "./images_start.mjs";
 import {select, selected} from "./selection.mjs";
 
+const page = {stale: false, refresh: () => {}, plan: () => {}};
 const count = () => (state.project ? state.project.count : 0);
 
 function mount(node) {
@@ -52,8 +53,11 @@ function mount(node) {
         }
         show(parts, project);
     });
-    on("images", () => refreshAll(parts));
-    on("captions", () => refreshAll(parts));
+    Object.assign(page, {refresh: () => refreshAll(parts), plan: parts.start.refresh});
+    for (const name of ["images", "captions"]) on(name, () => {
+        if (node.hidden) page.stale = true; // read again when it is looked at
+        else refreshAll(parts);
+    });
     show(parts, state.project);
     shown = state.project ? state.project.id : "";
     refreshAll(parts);
@@ -139,6 +143,9 @@ export default {
     summary: () => (count() ? say(count() === 1 ? "images.summary_one" : "images.summary", {count: count()}) : ""),
     status: () => (count() ? "done" : ""),
     mount,
-    shown() {},
-    hidden() {},
+    shown() {
+        if (page.stale) page.refresh();
+        page.stale = false;
+        page.plan(); // other steps change what it would take
+    },
 };

@@ -20,9 +20,10 @@ export function tagging(before) {
     const limit = make("input", {type: "number", class: "lt-number", min: 0, step: 1, value: 0});
     const order = select(["probability", "alphabetical"].map((one) => [one, say(`tags.order_${one}`)]), {value: "probability"});
     const about = make("p", {class: "lt-help lt-tagger-text"});
+    const names = labelled(say("tags.character_threshold"), character.input, {help: say("tags.character_threshold_help")}).node;
+    names.append(character.told);
     const tagged = { // fields that only a tagger of tags has
-        node: make("div", {class: "lt-more"}, labelled(say("tags.character_threshold"), character.input, {help: say("tags.character_threshold_help")}).node,
-            labelled(say("tags.limit"), limit, {help: say("tags.limit_help")}).node, labelled(say("tags.order"), order).node,
+        node: make("div", {class: "lt-more"}, names, labelled(say("tags.limit"), limit, {help: say("tags.limit_help")}).node, labelled(say("tags.order"), order).node,
             make("div", {class: "lt-stack lt-tight"}, mcut.node, ratings.node, underscores.node, escape.node)),
     };
     const more = make("details", {class: "lt-inline-help"}, make("summary", {}, say("tags.more")), tagged.node);

@@ -17,7 +17,7 @@ export function binding(before) {
     const node = make("div", {class: "lt-stack lt-tight", "data-problems": ""}, explanation, list, make("div", {class: "lt-row"}, row(go), told));
 
     async function load() {
-        if (!state.project || !node.isConnected) return;
+        if (!state.project || node.closest(".lt-step")?.hidden) return;
         const answer = await get(`projects/${state.project.id}/bindings`);
         const found = Array.isArray(answer) ? answer : answer.bindings || answer.tags || [];
         write(explanation, (!Array.isArray(answer) && (answer.text || answer.explanation)) || say("tags.bind_help"));
@@ -58,7 +58,7 @@ export function binding(before) {
     }
 
     const refresh = later(() => load().catch(console.error), 250);
-    for (const name of ["captions", "project"]) on(name, refresh);
+    for (const name of ["captions", "project", "step"]) on(name, refresh);
     refresh();
     return node;
 }

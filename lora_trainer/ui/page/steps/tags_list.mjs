@@ -21,7 +21,7 @@ export function tagList(onchoose) {
 
     async function load() {
         const project = state.project, mine = ++asked;
-        if (!project || !node.isConnected) return;
+        if (!project || node.closest(".lt-step")?.hidden) return;
         const told = await get(`projects/${project.id}/tags`, {search: search.value.trim(), limit: MOST});
         if (mine !== asked) return;
         const keep = box.selected(), top = box.node.scrollTop;

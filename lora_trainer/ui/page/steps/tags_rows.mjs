@@ -64,7 +64,7 @@ export function rows(onshown) {
     }
 
     on("selection", () => known.forEach((one) => one.mark()));
-    const refresh = later(() => node.isConnected && load().catch(console.error), 80);
+    const refresh = later(() => !node.closest(".lt-step")?.hidden && load().catch(console.error), 80);
     for (const name of ["images", "captions"]) on(name, refresh);
     window.addEventListener("pagehide", () => known.forEach((one) => one.flush()));
     return {
