@@ -97,16 +97,17 @@ class Captioning:
 
     def apply(self, project: Project, edit: Edit) -> Outcome:
         """Change the captions; the history can take it back. Raises ``UserError``; then nothing was changed."""
-        self._refuse_while_changing(project)
-        return applied(project, edit)
+        with project.turn:
+            self._refuse_while_changing(project)
+            return applied(project, edit)
 
     def write(self, project: Project, image: Path, words: str) -> None:
         """Give one image this caption. Raises ``UserError`` where it cannot be; then the old one is as it was."""
         if (size := len(words.encode("utf-8", "replace"))) > MOST_BYTES:
             raise BadSettings("caption_long", field="text", size=size // 1000, most=MOST_BYTES // 1000)
         _check_letters(words)
-        self._refuse_while_changing(project)
         with project.turn:
+            self._refuse_while_changing(project)
             store = project.captions()
             if (unread := _unread(store, image)) is not None:
                 raise unread.error

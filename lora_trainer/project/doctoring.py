@@ -106,15 +106,16 @@ class Doctoring:
         The set is checked anew first, so that nothing is mended that somebody has mended meanwhile. The history can
         take it back. Raises ``UserError``; then nothing was changed.
         """
-        self._tasks.refuse_while_running(project)
-        with project.turn:
+        with self._tasks.alone(project):
             seen, brief, findings = self._examined(project)
             wanted = None if image_ids is None else {entry.path for entry in project.images().chosen(image_ids)}
             chosen = [one for one in findings if one.key == key and one.remedy]
             mended = [small for one in chosen if (small := _narrowed(one, wanted)) is not None]
-            action = action_of(_merged(mended), seen, brief) if mended else ()
-            if not action:
+            if not mended:
                 raise BadDataset("finding_gone", field="images")
+            action = action_of(_merged(mended), seen, brief)
+            if not action:  # no words to write, for want of a trigger
+                raise BadDataset("finding_unmended", field="trigger")
             record(seen.folder, action)
             words = Words(f"mended.{mended[0].remedy}", {"count": _count(mended)})
             project.history.action_recorded(words.key, words.values)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_trainer.captions.selection import Everything, Selection
+from lora_trainer.dataset.bench.notes import never
 from lora_trainer.dataset.captions import caption_ending
 from lora_trainer.errors import BadDataset, UserError
 from lora_trainer.project import reading
@@ -119,9 +120,9 @@ class Tagging:
         images = chosen(project, selection or Everything())
         if not images:
             raise BadDataset("nothing_to_tag", field="images")
-        self._tasks.refuse_while_running(project)
-        project.change({OPTIONS: asdict(options)})
-        return self._tasks.start(project, KIND, lambda control: self._work(project, options, images, control))
+        with self._tasks.alone(project):
+            project.change({OPTIONS: asdict(options)})
+            return self._tasks.start(project, KIND, lambda control: self._work(project, options, images, control))
 
     def _work(
         self, project: Project, options: TaggingOptions, images: Sequence[Path], control: TaskControl
@@ -154,6 +155,7 @@ class Tagging:
     ) -> dict[str, int]:
         """Look at the images until all are seen or the user has enough; how many were, and how many passed over."""
         counts = {"tagged": 0, "passed": 0}
+        interrupted = self.taggers.host.interrupted if self.taggers.uses_card(tagger.name) else never
         notes.begin()
         for event in tag_images(images, tagger, plan, write=lambda file, tags: None):
             if isinstance(event, Tagged | PassedOver):
@@ -165,8 +167,9 @@ class Tagging:
                 control.note(event.why)
             elif not isinstance(event, Tagged | PassedOver):
                 control.note(event)
-            if control.stop() or self.taggers.host.interrupted():
+            if interrupted():
                 control.cancel()
+            if control.stop():
                 break
         return counts
 

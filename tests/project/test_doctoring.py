@@ -175,6 +175,15 @@ def test_what_was_mended_meanwhile_is_not_mended_again(practice: Practice) -> No
     assert practice.project.history.undo_words is None
 
 
+def test_a_remedy_that_has_nothing_to_write(practice: Practice) -> None:
+    practice.project.change_settings({"trigger": None})
+    practice.images[0].with_suffix(".txt").unlink()
+    practice.check()
+    with pytest.raises(BadDataset) as caught:
+        practice.doctoring.fix(practice.project, "caption_missing")
+    assert caught.value.key == "finding_unmended"
+
+
 def test_images_that_are_gone_leave_the_findings(practice: Practice) -> None:
     for number in (0, 1):
         practice.images[number].with_suffix(".txt").unlink()

@@ -185,6 +185,12 @@ def test_it_waits_while_a_run_trains(bench: Bench) -> None:
     assert bench.done(task).state == DONE
 
 
+def test_a_stop_button_that_is_meant_for_others(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.host.stopped = True
+    monkeypatch.setattr(bench.tagging.taggers, "uses_card", lambda name: False)
+    assert bench.tag().state == DONE and bench.host.turns == []
+
+
 def test_the_hosts_own_stop_button(bench: Bench) -> None:
     bench.host.stopped = True
     assert bench.tag().state == CANCELLED
@@ -249,6 +255,22 @@ def test_a_download_with_progress(bench: Bench, tmp_path: Path, monkeypatch: pyt
         f"Images looked at: 11 of 11; captions changed: {COUNT}.",
     )
     assert bench.texts()[0]
+
+
+def test_a_download_that_is_stopped(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    content = bytes(24_000_000)
+    big = Model("big", "a" * 40, (RemoteFile(WEIGHTS, len(content)),))
+    monkeypatch.setattr("lora_trainer.project.taggers.MODELS", (big,))
+    with running() as hub:
+        hub.files, hub.hold_at = {(big.repo, WEIGHTS): content}, 12_000_000
+        bench.sources = Sources(store=tmp_path / "hub", endpoint=hub.address)
+        task = bench.tagging.start(bench.project, TaggingOptions(tagger="big"), download=True)
+        while not (task.total == len(content) and "big" in task.to_dict("en")["text"]):
+            assert task.state == "running"
+        bench.tasks.cancel(task.id)
+        assert bench.done(task).state == CANCELLED
+    assert not any(bench.texts()) and bench.project.history.undo_words is None
 
 
 def test_nothing_to_tag(bench: Bench, tmp_path: Path) -> None:
