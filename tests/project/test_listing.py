@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from lora_trainer.dataset.bench.derived import origins_in
 from lora_trainer.errors import BadSettings
 from lora_trainer.project.enlarging import deriving
 from lora_trainer.project.listing import Listing, Query
 from lora_trainer.project.project import Project
+from lora_trainer.project.repeating import set_repeats
 from lora_trainer.project.thumbnails import Thumbnails, version_of
 from tests.dataset.files import ORIENTATION, cut, picture, save
 from tests.project.sets import at_once, filled, new_project
@@ -57,6 +59,17 @@ def test_derived_images_name_their_parents(tmp_path: Path) -> None:
     assert len(names(project, kind="originals")) == 2
     parent.path.unlink()
     assert page(project, kind="derived")["items"][0]["parent"] is None
+
+
+def test_derived_images_keep_their_parents_when_repeats_rename_their_folder(tmp_path: Path) -> None:
+    project = filled(tmp_path, 3)
+    at_once(deriving(project, {"kind": "mirror", "images": "all"}, ()))
+    set_repeats(project, {"folder": "5_side", "repeats": 8})
+    made = {item["name"]: item for item in page(project, kind="derived")["items"]}
+    parents = {entry.id: entry.name for entry in project.images().entries}
+    assert parents[made["image 2_mirror.png"]["parent"]] == "8_side/image 2.png" and len(made) == 3
+    assert len(origins_in(project.images_folder)) == 3
+    assert all(path.is_file() for pair in origins_in(project.images_folder).items() for path in pair)
 
 
 def test_order(tmp_path: Path) -> None:

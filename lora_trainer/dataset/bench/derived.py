@@ -15,7 +15,7 @@ from lora_trainer.dataset.bench.notes import Noted, shown, writing
 from lora_trainer.dataset.bench.sources import CAPTIONS, is_file, walk
 from lora_trainer.dataset.cache import file_hash
 from lora_trainer.dataset.pictures import SUFFIXES
-from lora_trainer.dataset.repeats import read_repeats, set_repeats
+from lora_trainer.dataset.repeats import folder_repeats, read_repeats, set_repeats
 from lora_trainer.errors import BadDataset
 
 RECORD = f"{OURS}/derived.jsonl"  # a line an image, only ever added to
@@ -162,15 +162,26 @@ def batches(folder: Path) -> list[str]:
 
 
 def _recorded(folder: Path) -> Iterator[Derived]:
-    """What the record tells, the oldest first."""
+    """What the record tells, the oldest first, with paths as they are now: repeats rename sub-folders."""
     file = folder / RECORD
     if not file.is_file():
         return
+    named = [(entry.name, found[1]) for entry in folder.iterdir() if (found := folder_repeats(entry.name))]
+
+    def now(path: str) -> str:
+        inner, _, name = path.partition("/")
+        known = folder_repeats(inner)
+        if not (name and known) or not _is_within(path) or (folder / path).exists():
+            return path
+        others = (f"{other}/{name}" for other, words in named if words == known[1])
+        return next((other for other in others if (folder / other).exists()), path)
+
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             values = json.loads(line)
-            yield Derived(**{**values, "box": tuple(values["box"])})
-        except (ValueError, TypeError, KeyError):
+            paths = {"path": now(values["path"]), "parent": now(values["parent"])}
+            yield Derived(**{**values, **paths, "box": tuple(values["box"])})
+        except (ValueError, TypeError, KeyError, AttributeError):
             continue
 
 
