@@ -329,10 +329,10 @@ def made_run(
     going = state in ("running", "paused")
     raw = [[n, 0.08 + 0.05 * math.exp(-n / 90) + chance.gauss(0, 0.02)] for n in range(1, step + 1)]
     held = [[n * PER_EPOCH, 0.09 + 0.002 * abs(n - 5)] for n in range(done + 1)]
-    lines = [{"epoch": n, "index": at} for n in range(done + 1) for at in range(len(PROMPTS))]
     previews = [
-        {**one, "prompt": PROMPTS[one["index"]], "url": f"runs/run-1/picture/{one['epoch'] * len(PROMPTS) + one['index']}"}
-        for one in lines
+        {"epoch": n, "index": at, "prompt": prompt, "url": f"runs/run-1/picture/{n * len(PROMPTS) + at}"}
+        for n in range(done + 1)
+        for at, prompt in enumerate(PROMPTS)
     ]
     can = {
         "running": ["stop_now", "stop_after_epoch", "pause", "sample"],

@@ -8,15 +8,19 @@ import {fold} from "./parts/fold.mjs";
 import {state} from "./state.mjs";
 import {say} from "./texts.mjs";
 
+const ELSEWHERE = new Set(["images"]); // brought in by the step Images
+
 /** The form of a schema (`GET schema`). `on.change(values)` orders changes of settings (null takes one back) and may throw an ApiError.
-    {basics, rest, specs, show(plan), lock(bool), point(name, message), label(name), refused()}: two nodes, and what is told to and asked of them. */
+    {basics, rest, specs, show(plan), lock(bool), point(name, message), label(name), refused(), changes()}: two
+    nodes, and what is told to and asked of them; changes() counts, so that an answer from before one is known to be old. */
 export function settingsForm(schema, on) {
-    const specs = new Map(schema.groups.flatMap((group) => group.fields.map((spec) => [spec.name, {...spec, group: group.key}])));
-    const form = {specs, fields: new Map(), plan: null, wrong: new Map(), locked: false, words: "", onlyChanged: false};
+    const groupsOf = schema.groups.map((group) => ({...group, fields: group.fields.filter((spec) => !ELSEWHERE.has(spec.name))}));
+    const specs = new Map(groupsOf.flatMap((group) => group.fields.map((spec) => [spec.name, spec])));
+    const form = {specs, fields: new Map(), plan: null, wrong: new Map(), locked: false, words: "", onlyChanged: false, changes: 0};
     for (const spec of specs.values()) form.fields.set(spec.name, control(form, spec, on));
     const basics = [...specs.values()].filter((spec) => spec.basic);
     const basicNode = make("div", {class: "lt-basics"}, ...basics.map((spec) => form.fields.get(spec.name).node));
-    const groups = schema.groups.map((group) => groupFold(form, group)).filter(Boolean);
+    const groups = groupsOf.map((group) => groupFold(form, group)).filter(Boolean);
     const tools = searchTools(form, groups, on);
     const rest = make("section", {class: "lt-rest"}, make("h3", {}, say("train.all_settings")), tools.node, tools.told, ...groups.map((group) => group.node));
     return {
@@ -32,6 +36,7 @@ export function settingsForm(schema, on) {
             tools.refresh();
         },
         point: (name, message) => point(form, groups, name, message),
+        changes: () => form.changes,
         refused: () => [...form.fields.keys()].find((name) => form.fields.get(name).node.classList.contains("lt-wrong")),
     };
 }
@@ -40,12 +45,14 @@ function control(form, spec, on) {
     const order = async (value) => {
         const one = form.fields.get(spec.name);
         form.wrong.delete(spec.name);
+        form.changes += 1;
         try {
             await on.change({[spec.name]: value});
         } catch (error) {
             const about = form.fields.get(error.field) || one;
             about.error(error.message);
             form.wrong.set(about.name, true);
+            form.changes += 1;
             if (error.name !== "ApiError") throw error;
         }
     };

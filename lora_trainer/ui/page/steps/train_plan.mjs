@@ -40,8 +40,8 @@ export async function planView(started, waiting) {
 async function refresh(p) {
     const {project} = state;
     if (!project) return;
-    const plan = await get(`projects/${project.id}/plan`);
-    if (state.project && state.project.id === project.id) {
+    const changes = p.form.changes(), plan = await get(`projects/${project.id}/plan`);
+    if (changes === p.form.changes() && state.project && state.project.id === project.id) {
         p.plan = {reasons: {}, changed: [], unusual: [], problems: [], texts: {}, ...plan};
         p.form.show(p.plan);
         p.preset.show(p.plan);
