@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Depends
@@ -17,7 +18,7 @@ from lora_trainer.project.project import Project
 if TYPE_CHECKING:
     from lora_trainer.forecast.planning import Outlook, Wanted
 
-TAGS = ["training"]
+TAGS: list[str | Enum] = ["training"]
 
 
 def add(router: APIRouter, services: Services) -> None:

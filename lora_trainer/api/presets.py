@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,7 +24,7 @@ from lora_trainer.presets.own import checked, is_preset, read_text, to_text
 from lora_trainer.project import reading
 from lora_trainer.settings import fields
 
-TAGS = ["presets"]
+TAGS: list[str | Enum] = ["presets"]
 SUFFIX = ".safetensors"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from enum import Enum
 from typing import Any
 
 from fastapi import APIRouter, Depends
@@ -19,7 +20,7 @@ from lora_trainer.presets.composing import shown
 from lora_trainer.project import reading
 from lora_trainer.settings import Settings, changed, fields
 
-TAGS = ["queue"]
+TAGS: list[str | Enum] = ["queue"]
 MOST_SWEPT = 20
 FAR = 10_000
 # Settings whose values would make runs overwrite each other, or not be of one project.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from lora_trainer.picking.table import chosen, grid_values, read_grid
 from lora_trainer.picking.trash import Moved, keep, restore
 from lora_trainer.project import reading
 
-TAGS = ["results"]
+TAGS: list[str | Enum] = ["results"]
 EMPTY: dict[str, Any] = {
     "epochs": [],
     "weights": [],

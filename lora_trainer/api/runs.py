@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from enum import Enum
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +25,8 @@ from lora_trainer.settings import from_flat
 if TYPE_CHECKING:
     from lora_trainer.host.worker import Worker
 
-TAGS = ["runs"]
+TAGS: list[str | Enum] = ["runs"]
 ORDERS = ("now", "after_epoch", "pause")
-WHEN = body({"when": {"type": "string", "enum": list(ORDERS)}}, "when")
 MOST_EVENTS = Query(1000, ge=1, le=10_000, description="At most so many of them")
 SINCE = Query(0, ge=0, description="The number of the first event that is wanted")
 KNOWN = Query(-1, description="`lines` of the status that is known: where nothing is new, little is told")
@@ -83,13 +83,15 @@ def _add_views(router: APIRouter, services: Services) -> None:
 
 
 def _add_orders(router: APIRouter, services: Services) -> None:
-    watch, worker, asked = services.watch, services.worker, {"tags": TAGS, "dependencies": [Depends(own_page)]}
+    watch, worker = services.watch, services.worker
+    asked: dict[str, Any] = {"tags": TAGS, "dependencies": [Depends(own_page)]}
+    orders = body({"when": {"type": "string", "enum": list(ORDERS)}}, "when")
 
     @router.post("/runs", summary="Start a run", status_code=201, openapi_extra=body_of(settings_schema()), **asked)
     def start(values: dict[str, Any] = BODY, language: str = LANGUAGE) -> dict[str, str]:
         return {"id": worker.start(from_flat(values), language).id}
 
-    @router.post("/runs/{run_id}/stop", summary="Stop or pause a run", openapi_extra=WHEN, **asked)
+    @router.post("/runs/{run_id}/stop", summary="Stop or pause a run", openapi_extra=orders, **asked)
     def stop(run_id: str, values: dict[str, Any] = BODY) -> dict[str, Any]:
         when = values.get("when")
         if when not in ORDERS:

@@ -35,8 +35,8 @@ def import_file(path: Path) -> Imported:
     or the metadata of a LoRA. Raises ``BadSettings`` where it is none of them or cannot be read."""
     if is_lora(path):
         metadata, tensors = read_metadata(path)
-        if own := own_settings(metadata):
-            return own
+        if whole := own_settings(metadata):
+            return whole
         if not any(key.startswith("ss_") for key in metadata):
             raise BadSettings("import_no_metadata", name=path.name)
         reading = Reading("lora")
