@@ -1,4 +1,4 @@
-"""Bind to the trigger, shown on the Sprites world: ``python -m benchmarks.binding [--character mushroom] [--count 40]``.
+"""Bind to the trigger, shown on the Sprites world: ``python -m benchmarks.binding [--character NAME] [--count 40]``.
 
 One set of pictures of a character, every one with a green hat. From one copy the tag is removed by the edit that the
 captions' room proposes, from the other it is not; a LoRA is trained on each and drawn with and without the tag. The
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 
@@ -30,13 +31,14 @@ from lora_trainer.checkpoint.precision import choose, choose_device, place
 from lora_trainer.checkpoint.sampling import Drawing, draw_picture
 from lora_trainer.demo import CHECKPOINT
 from worlds.sprites.concepts import COUNT, TRIGGERS
-from worlds.sprites.figures import CHARACTERS, HAT, bitmap
+from worlds.sprites.figures import CHARACTERS, HAT
 from worlds.sprites.oracle import cells_of
 from worlds.sprites.palette import INDEX, Array
-from worlds.sprites.scene import GRID, PLACES, SIZES, Scene, random_scene, render, tags
+from worlds.sprites.scene import PLACES, SIZES, Scene, random_scene, render, tags
 
 COLOUR = "green"
 TAG = f"{COLOUR} hat"
+SHARED = 0.6  # of a drawn hat and the shape
 BOUND, ADJUSTABLE = 0.90, 0.80  # what is to be reached
 
 
@@ -90,51 +92,23 @@ def prompts(character: str, count: int) -> list[str]:
     return asked
 
 
-def wears_hat(picture: Image.Image, character: str) -> bool:
-    """Whether the character, found where it fits best, has the hat's colour above it in most of the hat's cells."""
-    cells = cells_of(picture)
-    row, column, scale = _where(cells, character)
-    hat = HAT.repeat(scale, 0).repeat(scale, 1)
-    top = row - len(hat)
-    found = [
-        cells[top + y, column + x] == INDEX[COLOUR]
-        for y, x in zip(*hat.nonzero(), strict=True)
-        if top + y >= 0 and column + x < GRID
-    ]
-    around = (hat == 0).nonzero()
-    ground = [cells[max(0, top + y), min(GRID - 1, column + x)] == INDEX[COLOUR] for y, x in zip(*around, strict=True)]
-    # A green ground is no hat: what is beside it must not be green as well.
-    return bool(found) and sum(found) > len(found) / 2 and sum(ground) <= len(ground) / 2
+def wears_hat(picture: Image.Image) -> bool:
+    """Whether the picture's cells in the hat's colour make up a hat: somewhere, at one of the two sizes, the shape
+    and they share at least ``SHARED`` of what either covers. A ground in that colour is no hat."""
+    green = cells_of(picture) == INDEX[COLOUR]
+    return any(_share(green, HAT.repeat(scale, 0).repeat(scale, 1) == 1) >= SHARED for scale in (1, 2))
 
 
-def _where(cells: Array, character: str) -> tuple[int, int, int]:
-    """Row, column and scale of the box in which most cells are the character's."""
-    person = CHARACTERS[character]
-    best = (-1.0, 0, 0, 1)
-    for pose in person.poses:
-        for shape in (bitmap(pose), bitmap(pose)[:, ::-1]):
-            for scale in (1, 2):
-                big = shape.repeat(scale, 0).repeat(scale, 1)
-                best = max(best, _best_place(cells, big, (person.body, person.detail), scale))
-    return best[1:]
-
-
-def _best_place(cells: Array, shape: Array, inks: tuple[str, str], scale: int) -> tuple[float, int, int, int]:
-    """The share of ``shape`` that the cells show at its best place, with row, column and scale."""
-    wanted = [(shape == value, INDEX[ink]) for value, ink in enumerate(inks, start=1)]
-    rest = shape == 0
-    found = []
-    for row in range(GRID + 1 - len(shape)):
-        for column in range(GRID + 1 - len(shape)):
-            box = cells[row : row + len(shape), column : column + len(shape)]
-            right = sum(int(((box == ink) & mask).sum()) for mask, ink in wanted)
-            right += int((rest & (box != INDEX[inks[0]]) & (box != INDEX[inks[1]])).sum())
-            found.append((right / shape.size, row, column, scale))
-    return max(found)
+def _share(cells: Array, shape: Array) -> float:
+    """The largest intersection over union of the set ``cells`` and ``shape``, over all places of the shape."""
+    height, width = shape.shape
+    windows = np.lib.stride_tricks.sliding_window_view(cells, (height, width))
+    both = (windows & shape).sum((2, 3))
+    return float((both / (cells.sum() + shape.sum() - both)).max())
 
 
 @torch.no_grad()
-def hats(file: Path | None, character: str, asked: Sequence[str]) -> float:
+def hats(file: Path | None, asked: Sequence[str]) -> float:
     """The share of ``asked`` whose pictures show the hat, drawn with the LoRA ``file`` at weight 1."""
     worn = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -145,7 +119,7 @@ def hats(file: Path | None, character: str, asked: Sequence[str]) -> float:
             load_lora(parts, file)
         for seed, prompt in enumerate(asked, start=1):
             drawing = Drawing(prompt=prompt, seed=seed, steps=20, cfg_scale=5.0, width=128, height=128)
-            worn.append(wears_hat(draw_picture(parts, drawing, precision), character))
+            worn.append(wears_hat(draw_picture(parts, drawing, precision)))
         eject(parts)
     return sum(worn) / len(worn)
 
@@ -162,7 +136,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--character", choices=tuple(TRIGGERS), default="mushroom")
     parser.add_argument("--count", type=int, default=40, help="pictures a cell, half of them of the trigger alone")
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=12)
     args = parser.parse_args()
     lines = []
     plain = prompts(args.character, args.count)
@@ -172,7 +146,7 @@ def main() -> None:
             home = Path(scratch) / f"home {name}"
             job = train("LoRA", args.character, home, {"images": str(folder), "epochs": args.epochs})
             file = job.files[max(job.files)]  # which epoch is best is another benchmark's question
-            lines.append(verdict(name, *(hats(file, args.character, asked) for asked in (plain, told))))
+            lines.append(verdict(name, *(hats(file, asked) for asked in (plain, told))))
             print(lines[-1], flush=True)
     print("\n| tag | hat unasked | hat asked for | follows the prompt | goal | reached |\n|---|---|---|---|---|---|")
     print("\n".join(lines))

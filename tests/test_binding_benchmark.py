@@ -27,7 +27,7 @@ def test_the_sets_differ_in_one_tag_alone(tmp_path: Path) -> None:
         assert tags(without.read_text()) == [tag for tag in found if tag != TAG] != found
         assert with_tag.with_suffix(".png").read_bytes() == without.with_suffix(".png").read_bytes()
         with Image.open(with_tag.with_suffix(".png")) as picture:
-            assert wears_hat(picture, "robot")
+            assert wears_hat(picture)
 
 
 @pytest.mark.parametrize("character", sorted(CHARACTERS))
@@ -42,7 +42,7 @@ def test_only_the_hat_counts(character: str) -> None:
         for one, worn in ((scene, True), (bare, False), (other, False), (green, False)):
             pixels = np.asarray(render(one)) + noise.normal(0, 30, (128, 128, 3))
             picture = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
-            assert wears_hat(picture, character) == worn, one
+            assert wears_hat(picture) == worn, one
 
 
 def test_no_prompt_asks_for_the_hat() -> None:
