@@ -268,10 +268,10 @@ def test_unexpected_failures_are_told_and_logged(client: TestClient, worker: Fak
 
 
 def test_the_languages(client: TestClient) -> None:
-    assert client.get("texts").json()["ui.start"] == "Start training"
-    assert client.get("texts", headers={"accept-language": "zh-CN,zh;q=0.9"}).json()["ui.start"] == "开始训练"
+    assert client.get("texts").json()["ui.train.start"] == "Start training"
+    assert client.get("texts", headers={"accept-language": "zh-CN,zh;q=0.9"}).json()["ui.train.start"] == "开始训练"
     assert (
-        client.get("texts", params={"lang": "en"}, headers={"accept-language": "zh"}).json()["ui.start"]
+        client.get("texts", params={"lang": "en"}, headers={"accept-language": "zh"}).json()["ui.train.start"]
         == "Start training"
     )
 

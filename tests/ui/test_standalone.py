@@ -42,7 +42,7 @@ def test_everything_that_the_page_names_is_there(worker: FakeWorker) -> None:
         answer = client.get(f"/{name}")
         assert answer.status_code == 200
         assert "immutable" in answer.headers["cache-control"]
-    assert client.get("/lora_trainer/v1/texts").json()["ui.title"]
+    assert client.get("/lora_trainer/v1/texts").json()["ui.shell.title"]
 
 
 def test_a_taken_port_is_told() -> None:
