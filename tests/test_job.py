@@ -208,3 +208,27 @@ def test_the_worker_refuses_a_second_start_and_reports_failures(
     assert "a bug" in last["message"]
     assert "ZeroDivisionError" in last["detail"]
     assert first.id != second.id
+
+
+def test_a_run_that_is_paused_gives_everything_back_and_goes_on(make: Make, tmp_path: Path) -> None:
+    worker: list[Worker] = []
+
+    def pause(event: Event) -> None:
+        if isinstance(event, Stepped) and event.step == 1:
+            worker[0].commands.pause()
+
+    worker.append(Worker(StandaloneHost(tmp_path / "home", on_event=pause)))
+    run = worker[0].start(make(grid=False, save_state=False))
+    assert worker[0].wait(60)
+    assert (worker[0].paused, run.outcome()) == (True, "paused")
+    with worker[0].host.exclusive("cpu"):  # nobody holds the turn
+        pass
+    again = Worker(StandaloneHost(tmp_path / "home"))
+    assert again.resume(run).id == run.id
+    assert again.wait(60)
+    assert (again.paused, run.outcome()) == (False, "finished")
+    steps = [line["step"] for line in run.lines() if line["kind"] == "stepped"]
+    assert steps == [1, 2, 3, 4]
+    with safe_open(tmp_path / "home" / "loras" / "my_lora-000002.safetensors", "pt") as file:
+        kept = json.loads(file.metadata()["lora_trainer_settings"])
+    assert kept["unet_lr"] == 1e-3 and not {"images", "checkpoint"} & set(kept)
