@@ -374,6 +374,7 @@ def made_run(
         "detail": "",
         "alarm": None,
         "queue": 0,
+        "trashed": 0,
         "can": can,
         "texts": run_texts(state, stage, step, lang),
         **more,

@@ -7,7 +7,7 @@ import {announce} from "../live.mjs";
 import {button, obey} from "../parts/button.mjs";
 import {fold} from "../parts/fold.mjs";
 import {tellProblem} from "../parts/notice.mjs";
-import {isGoing, lookNow} from "../run_watch.mjs";
+import {isGoing} from "../run_watch.mjs";
 import {showStep, state} from "../state.mjs";
 import {knows, say} from "../texts.mjs";
 import {openCompare, openViewer} from "../viewer.mjs";
@@ -33,7 +33,7 @@ function mount(node) {
         enlarge: (place) => enlarge(p, place), compare: (place) => hold(p, place), select: (place) => p.card.select(p.model.at(place.row, place.column)),
         use: (place) => useCell(p, p.model.at(place.row, place.column)),
     });
-    p.files = filesFold(() => lookNow().then(() => load(p, true)));
+    p.files = filesFold(() => readAgain(p));
     p.empty = make("div", {class: "lt-empty"});
     p.runs = make("div", {class: "lt-row"});
     p.tabs = tabs(p);
@@ -74,6 +74,13 @@ async function load(p, again = false) {
     }
     showRuns(p).catch(() => null);
     draw(p);
+}
+
+/** Files that went or came back are no event of the run, so its status is asked for whole. */
+async function readAgain(p) {
+    p.run = await get(`runs/${encodeURIComponent(p.run.id)}/status`, {since: -1});
+    if (state.run && state.run.id === p.run.id) state.run = p.run;
+    await load(p, true);
 }
 
 function draw(p) {

@@ -14,7 +14,7 @@ const path = (run, what) => `runs/${encodeURIComponent(run.id)}/${what}`;
 
 /** {node, show(run, grid)}; `changed()` hears that files went or came back. */
 export function filesFold(changed) {
-    const p = {body: make("div", {class: "lt-stack"}), run: null, grid: null, key: ""};
+    const p = {body: make("div", {class: "lt-stack"}), told: make("div", {}), run: null, grid: null, key: ""};
     const node = fold(say("results.files"), () => [p.body], {remember: "files"});
     return {node, show(run, grid) {
         Object.assign(p, {run, grid});
@@ -29,16 +29,15 @@ function fill(p, changed) {
     const files = p.run.files || [], choice = p.grid && p.grid.choice;
     const boxes = new Map(files.map((file) => [file.epoch, make("input", {type: "checkbox", checked: Boolean(choice && choice.epoch === file.epoch), "aria-label": say("results.keep_epoch", file)})]));
     const chosen = () => files.filter((file) => boxes.get(file.epoch).checked);
-    const told = make("div", {});
     const after = async (answer) => {
-        replace(told, answer.text ? notice("done", answer.text) : null);
+        replace(p.told, answer.text ? notice("done", answer.text) : null);
         if (answer.text) announce(answer.text);
         await changed();
     };
     const keep = button(say("results.keep"), () => keepOnly(p, chosen(), after), {disabled: files.length < 2});
-    const restore = button(say("results.restore"), async () => after(await post(path(p.run, "restore"))), {kind: "quiet", hidden: p.run.trashed === 0});
+    const restore = button(say("results.restore"), async () => after(await post(path(p.run, "restore"))), {kind: "quiet", hidden: !p.run.trashed});
     replace(p.body, make("p", {class: "lt-muted"}, say("results.files_how")),
-        make("ul", {class: "lt-files"}, ...files.map((file) => fileRow(file, boxes.get(file.epoch), choice))), row(keep, restore), told);
+        make("ul", {class: "lt-files"}, ...files.map((file) => fileRow(file, boxes.get(file.epoch), choice))), row(keep, restore), p.told);
 }
 
 function fileRow(file, box, choice) {
@@ -48,7 +47,7 @@ function fileRow(file, box, choice) {
 }
 
 async function keepOnly(p, kept, after) {
-    const going = (p.run.files || []).filter((file) => !kept.includes(file)), size = going.reduce((sum, file) => sum + (file.size || 0), 0);
+    const going = p.run.files.filter((file) => !kept.includes(file)), size = going.reduce((sum, file) => sum + (file.size || 0), 0);
     if (!kept.length || !going.length) throw new ApiError({key: "keep", message: say(kept.length ? "results.keep_all" : "results.keep_none")}, 422);
     const values = {count: going.length, kept: kept.map((file) => file.epoch).join(say("train.comma")), size: size ? bytes(size) : ""};
     if (!await confirm(say("results.keep_title"), say(size ? "results.keep_text" : "results.keep_text_plain", values), {yes: say("results.keep_yes", values)})) return;
