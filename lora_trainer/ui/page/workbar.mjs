@@ -29,7 +29,21 @@ export function workbar() {
         show();
     });
     on("project", () => attach(state.project));
+    keepInSight(node);
     return node;
+}
+
+/** The bar sticks to the window's foot. Where a box of the host's cuts off what overflows, that does not work, and it is
+    pinned there instead, as wide as the page. */
+function keepInSight(node) {
+    const root = document.getElementById("lora_trainer");
+    const cut = (one) => one && one !== document.body && one !== document.documentElement && (!["visible", "clip"].includes(getComputedStyle(one).overflowY) || cut(one.parentElement));
+    new ResizeObserver(() => {
+        const box = root.getBoundingClientRect(), pinned = Boolean(cut(root.parentElement));
+        root.classList.toggle("lt-pinned", pinned);
+        node.style.left = pinned ? `${box.left}px` : "";
+        node.style.width = pinned ? `${box.width}px` : "";
+    }).observe(root);
 }
 
 /** A task that went on before the page was opened is followed too. */
