@@ -5,6 +5,7 @@ Nothing is deleted: images wait in the set's hidden folder (``dataset.bench.deri
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from lora_trainer.project.images import look_through
 if TYPE_CHECKING:
     from lora_trainer.project.project import Project
 
+PENDING = "pending.json"  # in the project's folder: a step that is being made
 MOST_TEXT = 1_000_000  # bytes of a caption or a list of repeats that the history keeps
 
 Texts = dict[str, "list[str | None]"]  # by file: before and after, None where there is none
@@ -56,24 +58,65 @@ class Snapshot:
         inner = frozenset(place.name for place in index.inner)
         return cls(images, inner, frozenset(texts), tuple(repeats.items()), tuple(batches(folder)))
 
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        parts = {name: sorted(getattr(self, name)) for name in ("images", "folders", "texts", "aside")}
+        return {**parts, "repeats": {name: _text(content) for name, content in self.repeats}}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Snapshot:
+        """The inverse. Raises ``ValueError``, ``TypeError``, ``LookupError`` or ``AttributeError``."""
+        repeats = {name: text.encode("utf-8", "surrogateescape") for name, text in values["repeats"].items()}
+        images, folders, texts = (frozenset(values[name]) for name in ("images", "folders", "texts"))
+        return cls(images, folders, texts, tuple(repeats.items()), tuple(values["aside"]))
+
 
 @contextmanager
 def noting(project: Project, title: str, values: Mapping[str, Any] | None = None) -> Iterator[None]:
-    """All images that come or go within are one step of the history, also where the work fails halfway.
+    """All images that come or go within are one step of the history, also where the work fails halfway, and where the
+    program ends in the middle of it: ``catch_up`` notes it then.
 
     ``title`` is the key of its sentence, which gets ``count``: how many images came, or else how many went.
     """
-    folder = project.images_folder
+    folder, kept = project.images_folder, project.folder / PENDING
     before = Snapshot.of(folder)
+    begun = {"folder": str(folder), "title": title, "values": dict(values or {}), "before": before.to_dict()}
+    with project.writing():
+        write_whole(kept, json.dumps(begun))
+    project.changing = True
     try:
         yield
     finally:
         with suppress(BadDataset):
-            data = difference(folder, before, Snapshot.of(folder))
-            if data:
-                count = len(data["added"]) or sum(len(names) for _, names in data["removed"])
-                with project.turn:
-                    project.history.images_changed(title, {**(values or {}), "count": count}, data)
+            _note(project, before, begun)
+        project.changing = False
+        kept.unlink(missing_ok=True)
+
+
+def catch_up(project: Project) -> None:
+    """Note the step that the program did not live to note."""
+    kept = project.folder / PENDING
+    if project.changing or not kept.is_file():
+        return
+    project.changing = True
+    try:
+        with suppress(OSError, ValueError, TypeError, LookupError, AttributeError, BadDataset):
+            begun = json.loads(kept.read_text(encoding="utf-8"))
+            if begun["folder"] == str(project.images_folder):
+                _note(project, Snapshot.from_dict(begun["before"]), begun)
+    finally:
+        project.changing = False
+        kept.unlink(missing_ok=True)
+
+
+def _note(project: Project, before: Snapshot, begun: Mapping[str, Any]) -> None:
+    """Write down what came and went since ``before``. Raises ``BadDataset``."""
+    folder = Path(begun["folder"])
+    data = difference(folder, before, Snapshot.of(folder))
+    if data:
+        count = len(data["added"]) or sum(len(names) for _, names in data["removed"])
+        with project.turn:
+            project.history.images_changed(begun["title"], {**begun["values"], "count": count}, data)
 
 
 def difference(folder: Path, before: Snapshot, after: Snapshot) -> dict[str, Any]:

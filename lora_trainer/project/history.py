@@ -38,8 +38,10 @@ class History:
 
     def captions_edited(self) -> None:
         """``CaptionStore.apply`` has changed captions: note what its journal says (nothing, if it changed nothing)."""
-        with self._current():
+        with self.project.turn:
             self.project.captions_written()
+            with self._current():
+                pass  # it takes the new change in
 
     def action_recorded(self, title: str, values: Mapping[str, Any] | None = None) -> None:
         """``dataset.checks.actions.record`` has been called on the set, once; ``title`` is its sentence's key."""
@@ -150,6 +152,7 @@ class History:
     def _current(self, unknown: int = 0) -> Iterator[Record]:
         """The record, in agreement with the set's own journals but for ``unknown`` actions, and nobody else's."""
         with self.project.turn, self.project.writing():
+            changes.catch_up(self.project)
             self._record.read()
             with suppress(UserError):  # a folder that is gone has no journals to agree with
                 store = self.project.captions()

@@ -44,6 +44,8 @@ class Project:
         self.folder = folder
         self.turn = threading.RLock()
         """Held by whoever changes the set, so that steps of the history come one after the other."""
+        self.changing = False
+        """Whether images come and go at this moment, which will be a step of the history when it is over."""
         self.history = History(self)
         self.sizes = Sizes(folder / "sizes.json")
         self.uploads = Uploads(folder / "uploads")
@@ -151,7 +153,8 @@ class Project:
         with self._lock:
             if self._captions:
                 held = self._captions[0]
-                self._captions = (held, self._caption_stamp(self.images(), held.settings))
+                index = self._index[0] if self._index else self.images()  # captions make no images
+                self._captions = (held, self._caption_stamp(index, held.settings))
 
     def caption_settings(self) -> CaptionSettings:
         """How captions are read. Raises ``BadSettings``."""

@@ -13,7 +13,9 @@ from lora_trainer.captions.selection import Everything
 from lora_trainer.captions.store import CaptionStore
 from lora_trainer.dataset.checks import actions
 from lora_trainer.dataset.checks.actions import Move, Write
+from lora_trainer.dataset.repeats import set_repeats as set_lines
 from lora_trainer.errors import BadDataset, BadSettings, UserError
+from lora_trainer.project.changes import noting
 from lora_trainer.project.enlarging import cropping, deriving
 from lora_trainer.project.importing import importing, remove, remove_all_derived, using_in_place
 from lora_trainer.project.project import Project
@@ -226,6 +228,30 @@ def test_a_step_that_cannot_be_made_changes_nothing(tmp_path: Path, monkeypatch:
     assert caught.value.key == "set_disk_full"
     assert files_of(project) == after and project.history.undo_words is not None
     project.history.undo()
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_program_that_ended_in_the_middle_of_an_import(tmp_path: Path, damaged: bool) -> None:
+    project = filled(tmp_path, 2)
+    before = files_of(project)
+    broken_off = noting(project, "history.imported")
+    broken_off.__enter__()
+    save(project.images_folder / "4_new" / "new.png", caption="new")
+    set_lines(project.images_folder, {"image 0.png": 3})
+    assert project.history.undo_words is None  # it goes on
+    if damaged:
+        (project.folder / "pending.json").write_bytes(b"{")
+    started_anew = Projects(tmp_path / "projects").find(project.id)
+    words = started_anew.history.undo_words
+    assert not (project.folder / "pending.json").exists()
+    if damaged:
+        assert words is None
+        return
+    assert words is not None and words.text() == "images imported (1)"
+    started_anew.history.undo()
+    assert files_of(started_anew) == before
+    started_anew.history.redo()
+    assert len(started_anew.images().entries) == 3
 
 
 def test_the_folder_may_be_gone(tmp_path: Path) -> None:
