@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 
 from fastapi import APIRouter
@@ -16,7 +17,7 @@ from lora_trainer.api.wording import fixed, page_texts
 from lora_trainer.errors import UserError
 from lora_trainer.language import LANGUAGES
 
-TAGS = ["about"]
+TAGS: list[str | Enum] = ["about"]
 
 
 def add(router: APIRouter, services: Services) -> None:

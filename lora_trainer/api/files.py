@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 
 from fastapi import APIRouter
@@ -13,7 +14,7 @@ from lora_trainer.api.watch import inside
 from lora_trainer.errors import Unknown
 from lora_trainer.run import Run
 
-TAGS = ["runs"]
+TAGS: list[str | Enum] = ["runs"]
 PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
 # A report is a page of ours without scripts, and stays one whatever a prompt holds.
 FROZEN = {"Content-Security-Policy": "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'"}

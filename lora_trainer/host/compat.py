@@ -100,7 +100,7 @@ def add_option(name: str, default: str, label: str, section: tuple[str, str], **
     if "choices" in more:
         shown = {"component": sys.modules["gradio"].Radio, "component_args": {"choices": list(more["choices"])}}
     info = shared.OptionInfo(default, label, section=section, **shown)
-    info.restrict_api = more.get("restricted", False)
+    info.restrict_api, info.category_id = more.get("restricted", False), "training"
     shared.opts.add_option(name, info)
 
 

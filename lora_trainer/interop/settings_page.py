@@ -61,7 +61,9 @@ def _limits(field: dataclasses.Field[Any]) -> str:
         return listed if choices else f"{listed}, …"
     if isinstance(field.default, bool):
         return "`true`, `false`"
-    return f"{low:g} … {high:g}" if low is not None and high is not None else ""
+    unit = field.metadata.get("unit")
+    said = f" {translate(f'unit.{unit}', English)} · {translate(f'unit.{unit}', Chinese)}" if unit else ""
+    return f"{low:g} … {high:g}{said}" if low is not None and high is not None else ""
 
 
 def _shown(value: Any) -> str:

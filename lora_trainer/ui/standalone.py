@@ -55,7 +55,7 @@ def page(worker: Worker) -> FastAPI:
     # A name of another site may lead here (DNS rebinding).
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, "localhost"])
     app.middleware("http")(_guarded)
-    add_routes(app, worker, Hooks(checkpoint=lambda: worker.host.checkpoint().title))
+    add_routes(app, worker, _hooks(worker))
 
     @app.get("/", include_in_schema=False)
     def index() -> HTMLResponse:
@@ -63,6 +63,15 @@ def page(worker: Worker) -> FastAPI:
         return HTMLResponse(html, headers={"Cache-Control": ASK_AGAIN})
 
     return app
+
+
+def _hooks(worker: Worker) -> Hooks:
+    def family() -> str:
+        from lora_trainer.checkpoint.family import family_of  # brings PyTorch
+
+        return family_of(worker.host.checkpoint()).name
+
+    return Hooks(checkpoint=lambda: worker.host.checkpoint().title, family=family)
 
 
 async def _guarded(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:

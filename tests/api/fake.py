@@ -7,9 +7,11 @@ import math
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from PIL import Image, ImageDraw
 
@@ -50,6 +52,13 @@ class FakePaths:
 @dataclass(frozen=True)
 class FakeCheckpoint:
     title: str
+    tensors: Mapping[str, Any]
+
+
+def sd1_marks() -> dict[str, Any]:
+    """What tells an SD1 checkpoint from others."""
+    names = ("first_stage_model.x", "cond_stage_model.transformer.x", "model.diffusion_model.input_blocks.0.0.weight")
+    return {name: SimpleNamespace(shape=(32, 4, 3, 3)) for name in names}
 
 
 class FakeHost:
@@ -57,7 +66,7 @@ class FakeHost:
         self.paths = FakePaths(home / "loras", home / "runs", home / "checkpoints")
 
     def checkpoint(self, path: Path | None = None) -> FakeCheckpoint:
-        return FakeCheckpoint("sprites.safetensors [1eeb9df217]")
+        return FakeCheckpoint("sprites.safetensors [1eeb9df217]", sd1_marks())
 
 
 class FakeWorker:

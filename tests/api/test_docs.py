@@ -1,4 +1,4 @@
-"""``docs/api.md``: its Python example goes from a folder of images to a chosen LoRA; its curl lines name real routes."""
+"""``docs/api.md``: its Python example goes from a folder of images to a chosen LoRA; its curl lines name routes."""
 
 from __future__ import annotations
 
