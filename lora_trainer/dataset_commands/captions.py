@@ -95,9 +95,11 @@ def _operation(options: argparse.Namespace) -> Operation:
     if options.remove is not None:
         return Remove(tuple(tags(options.remove)))
     if options.replace is not None:
-        return Replace(*options.replace, options.inside)
+        old, new = options.replace
+        return Replace(old, new, options.inside)
     if options.pattern is not None:
-        return ReplacePattern(*options.pattern, options.ignore_case)
+        pattern, new = options.pattern
+        return ReplacePattern(pattern, new, options.ignore_case)
     return Deduplicate() if options.deduplicate else Sort(options.sort == "frequency")
 
 
