@@ -199,7 +199,8 @@ def _reworded(reword: Callable[[str], str]) -> Editor:
     """An editor that rewords tags one by one; a reworded tag that the caption has already is left out."""
 
     def edit(_: Caption, parts: Parts) -> list[str]:
-        new = [tag if fold(tag) in parts.guarded else reword(tag) for tag in parts.free]
+        kept = parts.guarded  # mostly empty, and folding takes time
+        new = [tag if kept and fold(tag) in kept else reword(tag) for tag in parts.free]
         if new == list(parts.free):
             return new
         same = [tag for tag, old in zip(new, parts.free, strict=True) if tag == old]

@@ -129,7 +129,6 @@ def applied(project: Project, edit: Edit) -> Outcome:
         if store is None:
             return Outcome(0)
         outcome = store.apply(edit.operation, edit.selection, edit.kept)
-        project.captions_written()
         if outcome.images:
             project.history.captions_edited()
         return outcome
