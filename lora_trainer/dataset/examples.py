@@ -99,7 +99,9 @@ def split(
     for members in drawn:
         if len(held_out) + len(members) <= count:
             held_out.update(members)
-    held_out = held_out or set(min(drawn, key=lambda members: len(members)))
+    if not held_out:
+        smallest = min(drawn, key=len)
+        held_out.update(smallest)
     train = [item for index, item in enumerate(items) if index not in held_out]
     return train, [items[index] for index in sorted(held_out)]
 
