@@ -66,7 +66,7 @@ function show(p) {
     const planned = Boolean(project) && (!run || asked || going);
     p.planPlace.hidden = !planned || (going && !asked);
     p.locked.hidden = !going || asked;
-    node.classList.toggle("lt-two", !p.planPlace.hidden && Boolean(run));
+    node.classList.toggle("lt-once-more", !p.planPlace.hidden && Boolean(run));
     if (planned) showPlan(p, going && !asked);
 }
 
