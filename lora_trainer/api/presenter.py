@@ -45,8 +45,9 @@ def possible(view: View) -> list[str]:
         return orders if status.stage == "training" else [order for order in orders if order in ("stop_now", "pause")]
     if view.state == "running":  # in another process
         return []
-    goes_on = view.state in RESTING and 0 < status.step < status.steps and has_state(view.run)
-    return (["continue"] if goes_on or view.state == "paused" else []) + (["train_further"] if status.files else [])
+    left = status.step == 0 or (status.step < status.steps and has_state(view.run))
+    goes_on = view.state == "paused" or (view.state in RESTING and left)
+    return (["continue"] if goes_on else []) + (["train_further"] if status.files else [])
 
 
 def has_state(run: Run) -> bool:
@@ -56,7 +57,8 @@ def has_state(run: Run) -> bool:
 
 def present(view: View, language: str, card: Card | None = None) -> dict[str, Any]:
     """Everything about the run. Pictures are named by addresses relative to ours, never by paths."""
-    status, running, series = view.status, view.state == "running", loss_series(view.status)
+    status, running, series = view.status, view.state == "running", dict(view.series or loss_series(view.status))
+    rates = series.pop("lr")
     memory = {"used": card["total"] - card["free"], "total": card["total"]} if card and view.ours else None
     return {
         **brief(view),
@@ -70,7 +72,7 @@ def present(view: View, language: str, card: Card | None = None) -> dict[str, An
         "alarm": _alarm(status, language),
         "loss": _rounded(status.loss),
         "series": series,
-        "lr": series["lr"],
+        "lr": rates,
         "validated": [
             {"epoch": epoch, "held_out": _rounded(held_out), "train": _rounded(train)}
             for epoch, held_out, train in status.validated
