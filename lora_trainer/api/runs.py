@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Depends, Query
+from fastapi.responses import JSONResponse
 
 from lora_trainer.api.access import own_page
 from lora_trainer.api.edge import BODY, LANGUAGE
@@ -61,7 +62,7 @@ def _add_views(router: APIRouter, services: Services) -> None:
     owners: dict[str, str] = {}
 
     @router.get("/runs/{run_id}/status", tags=TAGS, summary="How a run goes; `current` is the one at hand")
-    def status(run_id: str, since: int = KNOWN, language: str = LANGUAGE) -> dict[str, Any]:
+    def status(run_id: str, since: int = KNOWN, language: str = LANGUAGE) -> Any:
         if run_id == CURRENT and watch.find(CURRENT) is None:
             return {**NOTHING, "busy": worker.busy}
         run = watch.found(run_id)
@@ -71,7 +72,8 @@ def _add_views(router: APIRouter, services: Services) -> None:
         with watch.view(run) as view:
             shown = brief(view) if since == view.status.lines else present(view, language, card)
         waiting = sum(entry.state == WAITING for entry in services.queue.entries())
-        return {**shown, "busy": worker.busy, "project": owners.get(run.id), "queue": waiting}
+        told = {**shown, "busy": worker.busy, "project": owners.get(run.id), "queue": waiting}
+        return JSONResponse(told)  # as it is: FastAPI would go through all points once more
 
     @router.get("/runs/{run_id}/infotext", tags=TAGS, summary="The grid as an infotext for the WebUI's X/Y/Z plot")
     def infotext(run_id: str, language: str = LANGUAGE) -> dict[str, str]:

@@ -76,7 +76,8 @@ def kind_of(field: dataclasses.Field[Any]) -> str:
 
 def _step(field: dataclasses.Field[Any]) -> float | None:
     """How far the arrows of a number's box go: a tenth of the default's magnitude, and little for learning rates."""
-    kind, default = kind_of(field), float(field.default) if kind_of(field) in ("int", "float") else 0.0
+    kind: str = kind_of(field)
+    default: Any = field.default
     if kind == "int":
         return 1
     if kind != "float":

@@ -7,8 +7,10 @@ import math
 from lora_trainer.picking.lines import Point, averaged, every, thinned
 from lora_trainer.status import Status
 
+Series = dict[str, list[Point]]
 
-def loss_series(status: Status) -> dict[str, list[Point]]:
+
+def loss_series(status: Status) -> Series:
     """Points (step, loss): ``raw`` and ``smooth`` of the steps, ``held_out`` and ``train`` of the validations; and
     (step, learning rate): ``lr``."""
     raw = [(step, loss) for step, loss in enumerate(status.losses, start=1) if math.isfinite(loss)]

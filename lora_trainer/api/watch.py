@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lora_trainer.api.series import Series, loss_series
 from lora_trainer.errors import BadSettings, Unknown
+from lora_trainer.picking.lines import MOST_POINTS
 from lora_trainer.run import Run, all_runs, find_run, parsed
 from lora_trainer.settings import Settings
 from lora_trainer.status import Status
@@ -36,6 +38,7 @@ class View:
     state: str
     stopping: str
     ours: bool  # goes on in this process, so it can be stopped here
+    series: Series | None = None  # its lines for the chart, where they are known already
 
 
 class Watch:
@@ -47,6 +50,7 @@ class Watch:
         self._statuses: dict[str, Status] = {}
         self._read: dict[str, int] = {}  # bytes of each run's events
         self._settings: dict[str, Settings | None] = {}
+        self._charts: dict[str, tuple[int, tuple[object, ...], Series]] = {}  # steps, and what else they were drawn of
 
     def runs(self) -> list[Run]:
         """All runs, the newest first."""
@@ -75,7 +79,16 @@ class Watch:
                 status.follow(parsed(line))
             ours = self._is_ours(run)
             state = self._state(run, status.state)
-            yield View(run, status, self.settings(run), state, self._stopping(ours), ours)
+            stopping, series = self._stopping(ours), self._chart(run.id, status)
+            yield View(run, status, self.settings(run), state, stopping, ours, series)
+
+    def _chart(self, run_id: str, status: Status) -> Series:
+        """The lines of the chart: drawn anew only when a screen would show the difference, for they take a while."""
+        steps, ends = len(status.losses), (len(status.validated), status.state, status.stage)
+        known = self._charts.get(run_id)
+        if known is None or known[1] != ends or not 0 <= steps - known[0] <= steps // MOST_POINTS:
+            known = self._charts[run_id] = (steps, ends, loss_series(status))
+        return known[2]
 
     def settings(self, run: Run) -> Settings | None:
         """A run's settings, or None when this version cannot read them."""
