@@ -45,6 +45,12 @@ def test_everything_that_the_page_names_is_there(worker: FakeWorker) -> None:
     assert client.get("/lora_trainer/v1/texts").json()["ui.shell.title"]
 
 
+def test_the_page_knows_what_it_trains_on(worker: FakeWorker) -> None:
+    about = TestClient(page(worker), base_url=HERE).get("/lora_trainer/v1/about").json()  # type: ignore[arg-type]
+    assert about["checkpoint"] == {"title": "sprites.safetensors [1eeb9df217]", "family": "SD1"}
+    assert (about["host"], about["listening_without_password"]) == ("standalone", False)
+
+
 def test_a_taken_port_is_told() -> None:
     with _listening(0) as listener:
         listener.listen()
