@@ -34,7 +34,10 @@ export const lookNow = () => watch && watch.now();
 async function statusOf(id, known) {
     const run = await get(`runs/${encodeURIComponent(id)}/status`, {since: known ? known.lines : -1});
     if (run.id === null || run.texts) return run;
-    if (known && run.id === known.id && run.state === known.state) return {...known, ...run};
+    if (known && run.id === known.id && run.state === known.state) {
+        const same = Object.entries(run).every(([key, value]) => JSON.stringify(value) === JSON.stringify(known[key]));
+        return same ? known : {...known, ...run};
+    }
     return get(`runs/${encodeURIComponent(run.id)}/status`, {since: -1});
 }
 
@@ -67,7 +70,7 @@ async function lastOf(project, known) {
 }
 
 function take(run, known) {
-    const changed = state.lost || JSON.stringify(run) !== JSON.stringify(known);
+    const changed = state.lost || run !== known;
     state.lost = false;
     state.run = run;
     if (!changed) return;
