@@ -190,16 +190,21 @@ def test_a_folder_that_cannot_be_written(page: Page, tmp_path: Path) -> None:
 
 def test_a_full_disk_is_one_sentence(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     page.fill(2)
-    before = files_of(page.project)
+    before, replaced = files_of(page.project), Path.replace
 
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    def full(self: Path, target: Path) -> Path:
+        if page.project.images_folder in target.parents:
+            raise OSError(28, "No space left on device")
+        return replaced(self, target)
 
     with monkeypatch.context() as patched:
         patched.setattr(Path, "replace", full)
         assert page.post("remove", {"images": [page.images()[0]["id"]]}, 422)["key"] == "set_disk_full"
         told = page.task("derive", {"kind": "mirror", "images": "all"})
         assert told["state"] == "failed" and told["message"].startswith("The disk is full")
+    with monkeypatch.context() as patched:  # not even what is about to be done can be written down
+        patched.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        assert "No space left" in page.post("remove", {"images": [page.images()[0]["id"]]}, 422)["message"]
     assert files_of(page.project) == before
 
 
