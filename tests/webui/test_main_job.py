@@ -13,7 +13,7 @@ from PIL import Image
 from tests.webui.driver import SHOWN, WebUI
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
 pytestmark = [pytest.mark.webui, pytest.mark.slow]
 
@@ -75,25 +75,29 @@ loop.losses = losses
 """
 
 
-def fill(page: Page, name: str, value: Any) -> None:
-    """Enter a setting in the form."""
-    between = ", " if name == "grid_weights" else "\n"
-    text = between.join(map(str, value)) if isinstance(value, list) else str(value)
-    box = page.locator(f"#lora_trainer_{name}").locator("textarea, input").first
-    box.fill(text)
-    box.press("Tab")
+# What is left of a run of seconds when the tab's three decisions are made in the tab.
+CHANGE = """async (values) => {
+    const base = "./lora_trainer/v1/projects", project = (await (await fetch(base)).json())[0];
+    const headers = {"Content-Type": "application/json"}, body = JSON.stringify({settings: values});
+    return (await fetch(`${base}/${project.id}`, {method: "PATCH", headers, body})).status;
+}"""
+
+
+def ours(page: Page) -> Locator:
+    """Our part of the WebUI's page."""
+    return page.locator("#lora_trainer")
 
 
 def open_tab(page: Page) -> None:
     """Show our tab."""
     page.locator("#tabs > .tab-nav button:has-text('Train LoRA')").click()
-    page.wait_for_selector("#lora_trainer[data-state]")
+    page.wait_for_selector("#lora_trainer .lt-head")
 
 
-def fold(page: Page, folded: str) -> None:
-    """Press the heads of all groups of settings that are open (``.open``) or closed (``:not(.open)``)."""
-    heads = f"[id^=lora_trainer_group_] > .label-wrap{folded}"
-    page.eval_on_selector_all(heads, "heads => heads.forEach(head => head.click())")
+def open_step(page: Page, key: str) -> None:
+    """Show one of the four steps."""
+    open_tab(page)
+    page.click(f"#lora_trainer [data-step={key}]")
 
 
 def gallery(page: Page) -> str:
@@ -125,25 +129,32 @@ def plain(complete: WebUI) -> bytes:
 def trained(webui: WebUI, page: Page, plain: bytes) -> dict[str, Any]:
     """The status of a run that was started in the tab and went to its end."""
     open_tab(page)
-    fold(page, ":not(.open)")
-    for name, value in {**SHOWN, "name": NAME}.items():
-        fill(page, name, value)
-    fold(page, ".open")
-    page.click("#lora_trainer_start")
+    tab = ours(page)
+    tab.get_by_label("Or a folder on the computer that runs this").fill(SHOWN["images"])
+    tab.get_by_label("Use the images where they lie, without copies").check()
+    tab.get_by_role("button", name="Add", exact=True).click()
+    tab.get_by_label("Trigger word").fill(SHOWN["trigger"])
+    tab.get_by_label("Name", exact=True).fill(NAME)
+    tab.get_by_label("Name", exact=True).press("Tab")
+    told = tab.locator("[data-step=images] .lt-step-summary")
+    page.wait_for_function("node => node.textContent.includes('20')", arg=told.element_handle())
+    page.wait_for_timeout(1500)
+    assert page.evaluate(CHANGE, {name: SHOWN[name] for name in SHOWN if name not in ("images", "trigger")}) == 200
+    tab.get_by_role("button", name="Start", exact=True).click()
     status = webui.wait_for(lambda status: status["id"] and status.get("name") == NAME and status["state"] != "running")
-    page.wait_for_selector("#lora_trainer[data-state=finished]")
     return status
 
 
 @pytest.mark.usefixtures("shoot")
 def test_the_tab_trains_on_the_loaded_checkpoint(webui: WebUI, trained: dict[str, Any], page: Page) -> None:
-    fill(page, "images", "D:\\pictures\\ghost")  # of the screenshot, which shows no folder of this computer
-    page.evaluate("() => document.activeElement.blur()")
     assert trained["state"] == "finished", trained["message"]
     assert [file["epoch"] for file in trained["files"]] == [1, 2, 3, 4]
     assert trained["chosen"]["reasons"] and trained["sheet"]
     title = webui.call("/sdapi/v1/options")["sd_model_checkpoint"]
-    assert title in page.inner_text("#lora_trainer_checkpoint")
+    open_step(page, "images")
+    assert title in ours(page).inner_text()
+    open_step(page, "results")
+    page.wait_for_selector("#lora_trainer [role=grid] img")
 
 
 def test_the_first_step_comes_within_two_seconds(inside: WebUI, trained: dict[str, Any]) -> None:
@@ -160,7 +171,7 @@ def test_the_lora_is_called_in_the_prompt_and_changes_the_picture(
 ) -> None:
     page.locator("#tabs > .tab-nav button:has-text('txt2img')").click()
     page.fill("#txt2img_prompt textarea", "")
-    open_tab(page)
+    open_step(page, "results")
     page.click("#lora_trainer_use")
     page.wait_for_selector("#txt2img_generate", state="visible")
     prompt = page.input_value("#txt2img_prompt textarea")
@@ -174,9 +185,8 @@ def test_the_lora_is_called_in_the_prompt_and_changes_the_picture(
 
 @pytest.mark.usefixtures("shoot")
 def test_the_grid_is_sent_and_drawn(webui: WebUI, trained: dict[str, Any], page: Page, plain: bytes) -> None:
-    open_tab(page)
-    page.wait_for_selector("#lora_trainer[data-sendable=true]")
-    page.click("#lora_trainer_send_xyz")
+    open_step(page, "results")
+    page.click("#lora_trainer_to_xyz")
     values = "#script_txt2img_xyz_plot_{}_values textarea"
     page.wait_for_function(
         "selector => (document.querySelector(selector) || {}).value?.includes('STRENGTH')", arg=values.format("y")
