@@ -61,7 +61,11 @@ def test_the_plan_of_a_project_that_is_ready(client: TestClient, project: str) -
     assert plan["problems"] == []
     assert plan["preset"]["id"] == "character-sd1-cpu"
     assert set(plan["reasons"]) <= set(plan["values"])
-    assert (plan["values"]["resolution"], plan["values"]["max_bucket_reso"], plan["values"]["unet_lr"]) == (128, 128, 2e-3)
+    assert (plan["values"]["resolution"], plan["values"]["max_bucket_reso"], plan["values"]["unet_lr"]) == (
+        128,
+        128,
+        2e-3,
+    )
     assert plan["values"]["name"] == "ghost"
     assert plan["changed"] == ["trigger"]
     assert plan["steps"] > 100
@@ -85,7 +89,9 @@ def test_what_is_unusual_is_said_and_not_forbidden(client: TestClient, project: 
     changes = {"unet_lr": 0.5, "network_alpha": 64.0, "resolution": 512, "batch_size": 64, "epochs": 1}
     client.patch(f"projects/{project}", json={"settings": changes})
     plan = client.get(f"projects/{project}/plan").json()
-    assert {"unet_lr", "network_alpha", "resolution", "batch_size", "epochs"} <= {one["field"] for one in plan["unusual"]}
+    assert {"unet_lr", "network_alpha", "resolution", "batch_size", "epochs"} <= {
+        one["field"] for one in plan["unusual"]
+    }
     assert set(plan["changed"]) == {"trigger", *changes}
     assert plan["problems"] == []
 
@@ -114,7 +120,7 @@ def test_start_queue_and_a_restart(client: TestClient, worker: FakeWorker, proje
     assert [entry["name"] for entry in kept["entries"]] == ["third-network_dim8", "third-network_dim4"]
     worker.hold_at = 0
     until(lambda: not client.get("queue").json()["entries"] and not worker.busy)
-    assert [run["name"] for run in client.get("runs").json()][0] == "third-network_dim4"
+    assert next(run["name"] for run in client.get("runs").json()) == "third-network_dim4"
     assert len(of(client, project).read()["runs"]) == 3
 
 
@@ -169,7 +175,9 @@ def test_presets_are_listed_kept_shared_and_removed(client: TestClient, project:
 
 
 def test_configs_of_other_programs_and_loras(client: TestClient, home: Path) -> None:
-    told = client.post("settings/import", json={"text": 'network_dim = 24\nunet_lr = 1e-4\ntrain_data_dir = "/x"\n'}).json()
+    told = client.post(
+        "settings/import", json={"text": 'network_dim = 24\nunet_lr = 1e-4\ntrain_data_dir = "/x"\n'}
+    ).json()
     assert told["values"]["network_dim"] == 24
     assert "images" not in told["values"] and told["ignored"]
     own = client.post("settings/import", json={"text": '{"network_dim": 12, "epochs": 4}'}).json()
