@@ -145,7 +145,7 @@ def test_groups_of_the_same_picture(practice: Practice) -> None:
     practice.doctoring.fix(practice.project, "duplicates", [practice.id_of(copies[1])])
     left = [image.exists() for image in (practice.images[0], *copies)]
     assert left.count(False) == 1
-    assert practice.doctoring.fix(practice.project, "duplicates", None, "zh") == "已移出 2 张重复的图像"
+    assert practice.doctoring.fix(practice.project, "duplicates", None, "zh") == "已移出 2 张重复的图片"
     assert len(list(practice.folder.glob("*.png"))) == 12
     assert practice.shown("duplicates") == []
     for _ in range(2):
