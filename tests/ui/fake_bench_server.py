@@ -42,6 +42,7 @@ class Bench:
     orders: list[tuple[str, str, Any]] = field(default_factory=list)
     uploads: list[str] = field(default_factory=list)
     about: dict[str, Any] = field(default_factory=dict)
+    problem: dict[str, Any] | None = None
 
     def fill(self, count: int, tagged: bool = True) -> None:
         """Make a project with this many images."""
@@ -64,7 +65,7 @@ class Bench:
             "tagged": sum(bool(one["tags"]) for one in self.images),
             **{"can_undo": bool(self.history), "undo_text": (self.history or [""])[-1]},
             **{"can_redo": bool(self.undone), "redo_text": (self.undone or [""])[-1]},
-            **dict.fromkeys(("derived", "reg"), 0),
+            **{"derived": 0, "reg": 0, "problem": self.problem},
             "folders": [{"path": name, "images": count, "repeats": 8} for name, count in folders.items()],
             "sentence": f"{len(self.images)} images × 8 repeats × 10 epochs ÷ 2 = {len(self.images) * 40} steps",
         }
@@ -201,6 +202,14 @@ def _add_images(made: FastAPI, bench: Bench) -> None:
     async def bring_in(request: Request) -> JSONResponse:
         bench.orders.append(("POST", "import", await request.json()))
         return bench.begin("import", lambda: bench.fill(max(len(bench.uploads), 4), tagged=False))
+
+    @made.post(BASE + "/projects/{project}/repeats")
+    async def repeats(request: Request) -> dict[str, Any]:
+        bench.orders.append(("POST", "repeats", body := await request.json()))
+        for one in bench.images:
+            if one["id"] == body.get("image"):
+                one["repeats"] = body["repeats"] or 8
+        return {}
 
     @made.post(BASE + "/projects/{project}/remove")
     async def remove(request: Request) -> dict[str, str]:

@@ -33,6 +33,8 @@ class Scene:
     plan: dict[str, Any] = field(default_factory=dict)
     grid: dict[str, Any] | None = None
     queue: list[dict[str, Any]] = field(default_factory=list)
+    held: str = ""
+    drafts: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     preset: str = "auto"
     refused: dict[str, str] = field(default_factory=dict)  # what changing a setting is answered with
@@ -52,6 +54,7 @@ def app(scene: Scene) -> FastAPI:
     _add_project(made, base, scene)
     _add_presets(made, base, scene)
     _add_runs(made, base, scene)
+    _add_drafts(made, base, scene)
     _add_orders(made, base, scene)
 
     @made.middleware("http")
@@ -281,7 +284,33 @@ def _add_runs(made: FastAPI, base: str, scene: Scene) -> None:
 
     @made.get(base + "/queue")
     def queue() -> dict[str, Any]:
-        return {"entries": scene.queue}
+        return {"entries": scene.queue, "held": bool(scene.held), "text": scene.held}
+
+
+def _add_drafts(made: FastAPI, base: str, scene: Scene) -> None:
+    @made.get(base + "/projects/p1/drafts")
+    def drafts() -> list[dict[str, str]]:
+        return [{"id": one, "name": f"{one}.png"} for one in reversed(scene.drafts)]
+
+    @made.get(base + "/projects/p1/drafts/{picture}")
+    def draft(picture: str) -> Response:
+        return Response(png(int(picture)), media_type="image/png")
+
+    @made.post(base + "/projects/p1/drafts")
+    async def draw(request: Request) -> dict[str, str]:
+        scene.orders.append(("POST", "projects/p1/drafts", body := await request.json()))
+        scene.drafts += [str(len(scene.drafts) + n) for n in range(body["count"])]
+        return {"task": "draw"}
+
+    @made.post(base + "/projects/p1/adopt")
+    async def adopt(request: Request) -> dict[str, str]:
+        scene.orders.append(("POST", "projects/p1/adopt", await request.json()))
+        return {"task": "adopt"}
+
+    @made.get(base + "/tasks/{task}")
+    def task(task: str) -> dict[str, Any]:
+        told = {"id": task, "kind": task, "project": "p1", "state": "done", "done": 8, "total": 8, "text": ""}
+        return {**told, "notes": [], "result": {}, "message": f"{task}: finished"}
 
 
 def _add_orders(made: FastAPI, base: str, scene: Scene) -> None:

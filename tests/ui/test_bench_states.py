@@ -132,6 +132,62 @@ def test_captions_are_saved_as_typed(browser: Browser, bench: Bench, address: st
         expect(tab.get_by_text("No image fits this filter.")).to_be_visible()
 
 
+def test_one_image_has_repeats_of_its_own(browser: Browser, bench: Bench, address: str) -> None:
+    bench.fill(3)
+    with shown(browser, f"{address}#lt/p1/images") as tab:
+        tab.locator(".lt-tile").first.dblclick()
+        repeats = tab.get_by_role("dialog").get_by_label("Repeats")
+        expect(repeats).to_have_value("1")
+        repeats.fill("1001")
+        repeats.press("Tab")
+        expect(tab.get_by_role("dialog").get_by_text("1 to 1000")).to_be_visible()
+        repeats.fill("5")
+        repeats.press("ArrowLeft")
+        tab.get_by_role("button", name="Next").click()
+        expect(tab.locator(".lt-large-name")).to_have_text("miku_0001.png")
+        expect(repeats).to_have_value("1")
+        repeats.fill("")
+        tab.keyboard.press("Escape")
+        expect(tab.get_by_role("dialog")).to_have_count(0)
+        tab.wait_for_load_state("networkidle")
+    assert [body for _, path, body in bench.orders if path == "repeats"] == [
+        {"image": f"{0:016x}", "repeats": 5},
+        {"image": f"{1:016x}", "repeats": None},
+    ]
+
+
+def test_the_next_untagged_image_is_a_key_away(browser: Browser, bench: Bench, address: str) -> None:
+    bench.fill(50)
+    for number in (1, 30, 40):
+        bench.caption(bench.images[number], "")
+    with shown(browser, f"{address}#lt/p1/tags") as tab:
+        expect(tab.locator(".lt-caption")).to_have_count(20)
+        tab.get_by_label("Caption of miku_0000.png").click()
+        tab.keyboard.press("Control+j")
+        expect(tab.get_by_label("Caption of miku_0001.png")).to_be_focused()
+        tab.keyboard.type("hat")
+        tab.keyboard.press("Control+j")
+        expect(tab.get_by_label("Caption of miku_0030.png")).to_be_focused()
+        tab.keyboard.type("long hair")
+        expect(tab.locator(".lt-caption", has_text="miku_0030").locator(".lt-saved")).to_have_text("saved")
+        tab.wait_for_timeout(600)
+        expect(tab.get_by_label("Caption of miku_0030.png")).to_be_focused()
+        expect(tab.get_by_label("Caption of miku_0030.png")).to_have_value("long hair")
+        tab.keyboard.press("Control+j")
+        expect(tab.get_by_label("Caption of miku_0040.png")).to_be_focused()
+        tab.keyboard.type("smile")
+        tab.keyboard.press("Control+j")
+        expect(tab.locator("#lora_trainer_live")).to_have_text("All images have tags.")
+    assert [bench.images[number]["caption"] for number in (1, 30, 40)] == ["hat", "long hair", "smile"]
+
+
+def test_a_set_that_cannot_be_read_says_so(browser: Browser, bench: Bench, address: str) -> None:
+    bench.fill(0)
+    bench.problem = {"key": "folder_missing", "field": "images", "message": "The folder “/gone” is not there."}
+    with shown(browser, f"{address}#lt/p1/images") as tab:
+        expect(tab.locator(".lt-images .lt-notice-problem")).to_have_text("The folder “/gone” is not there.")
+
+
 @pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
 @pytest.mark.parametrize("step", ["images", "tags"])
 def test_a_narrow_window_needs_no_scrolling_sideways(

@@ -7,21 +7,27 @@ import {announce} from "./live.mjs";
 import {button} from "./parts/button.mjs";
 import {dialog} from "./parts/dialog.mjs";
 import {notice} from "./parts/notice.mjs";
-import {state} from "./state.mjs";
+import {poll} from "./poll.mjs";
+import {openProject, state} from "./state.mjs";
 import {knows, say} from "./texts.mjs";
 
+const LOOK_MS = 4000, IDLE_MS = 15000;
 const FIXED = new Set(["name", "images", "out", "trigger"]); // one project's own, or what keeps runs from overwriting each other
 
-/** {node, refresh(), length()}: the list, hidden while it is empty. It looks again whenever another run begins or ends. */
+/** {node, refresh(), length()}: the list, hidden while it is empty. It looks again whenever another run begins or ends, and
+    now and then, for a run may fail to begin, and another window may line one up. */
 export function queueBox() {
     const list = make("ol", {class: "lt-queue"}), held = make("div", {class: "lt-notices"});
-    const node = make("section", {class: "lt-queue-box", hidden: true}, make("h3", {}, say("queue.title")), make("p", {class: "lt-muted"}, say("queue.how")), held, list);
-    let entries = [], seen = "";
+    const box = make("section", {class: "lt-queue-box", hidden: true}, make("h3", {}, say("queue.title")), make("p", {class: "lt-muted"}, say("queue.how")), held, list);
+    const node = make("div", {}, box);
+    let entries = [], shown = "", seen = "";
 
     async function refresh() {
-        const told = await get("queue");
+        const told = await get("queue"), now = JSON.stringify(told);
         entries = told.entries;
-        node.hidden = !entries.length;
+        if (now === shown) return; // what stands beside a button stays, and so does the focus
+        shown = now;
+        box.hidden = !entries.length;
         replace(held, told.held ? notice("note", told.text, {actions: [button(say("queue.go"), () => order(say("queue.gone"), () => post("queue/go")), {small: true})]}) : null);
         replace(list, ...entries.map((entry, at) => row(entry, at)));
     }
@@ -33,12 +39,15 @@ export function queueBox() {
     };
 
     function row(entry, at) {
-        const names = {name: entry.name, place: at + 1};
+        const names = {name: entry.name, place: at + 1}, failed = entry.state === "failed";
         const way = (key, to, label) => button(say(`queue.${key}`), () => order(say("queue.moved", {name: entry.name, place: to + 1}), () => post(`queue/${entry.id}/move`, {to})),
             {small: true, disabled: to < 0 || to >= entries.length, "aria-label": say(label, names), data: {focus: `${key} ${entry.id}`}});
-        return make("li", {}, make("span", {class: "lt-queue-name"}, make("strong", {class: "lt-verbatim"}, entry.name),
-            make("span", {class: "lt-muted lt-verbatim"}, changedText(entry.changed)), entry.message ? make("span", {class: "lt-field-error"}, entry.message) : null),
-        make("span", {class: "lt-row lt-queue-ways"}, way("up", at - 1, "queue.up_label"), way("down", at + 1, "queue.down_label"),
+        const ways = failed ? [button(say("queue.settings"), () => openProject(entry.project, "train"), {small: true, "aria-label": say("queue.settings_label", names)})]
+            : [way("up", at - 1, "queue.up_label"), way("down", at + 1, "queue.down_label")];
+        return make("li", {class: failed ? "lt-queue-failed" : ""}, make("span", {class: "lt-queue-name"}, make("strong", {class: "lt-verbatim"}, entry.name),
+            failed ? make("span", {class: "lt-severity"}, say("queue.failed")) : null, make("span", {class: "lt-muted lt-verbatim"}, changedText(entry.changed)),
+            entry.message ? make("span", {class: "lt-field-error lt-verbatim"}, entry.message) : null),
+        make("span", {class: "lt-row lt-queue-ways"}, ...ways,
             button(say("queue.remove"), () => order(say("queue.removed", names), () => remove(`queue/${entry.id}`)), {small: true, "aria-label": say("queue.remove_label", names)})));
     }
 
@@ -47,7 +56,11 @@ export function queueBox() {
         if (now !== seen) refresh().catch(() => null);
         seen = now;
     });
-    return {node, refresh, length: () => entries.length};
+    poll(async () => {
+        await refresh();
+        return entries.length > 0;
+    }, {every: LOOK_MS, idle: IDLE_MS, node});
+    return {node, refresh, length: () => entries.filter((entry) => entry.state !== "failed").length};
 }
 
 /** What a run of the queue has of its own, by the settings' names. */

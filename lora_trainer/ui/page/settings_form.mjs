@@ -66,6 +66,7 @@ function control(form, spec, on) {
 /** Put a plan's value into a control, unless the user has something there that was refused, or is typing. */
 function showField(form, name, one, plan) {
     one.changed(plan.changed.includes(name));
+    if (plan.base && name in plan.base) one.base(plan.base[name]);
     one.reason(form.specs.get(name).basic && !plan.changed.includes(name) ? plan.reasons[name] || "" : "");
     if (form.wrong.has(name) || (one.input === document.activeElement && one.input.matches("input[type=text], textarea"))) return;
     one.error("");

@@ -6,7 +6,7 @@ import {say} from "../texts.mjs";
 const pair = (choice) => (Array.isArray(choice) ? choice : typeof choice === "object" && choice ? [choice.value, choice.label] : [choice, String(choice)]);
 
 /** `spec` is a field of `GET schema`; `onchange(value)` hears finished changes (a number, a bool, a text, a list), `onreset()` the
-    reset button. {node, input, name, get(), set(value), changed(bool), error(text), reason(text), lock(bool), show(bool)}. */
+    reset button. {node, input, name, get(), set(value), changed(bool), error(text), reason(text), base(value) of the preset, lock(bool), show(bool)}. */
 export function field(spec, {value, changed = false, reason = "", onchange = () => {}, onreset} = {}) {
     const ids = {input: uid(), help: uid(), error: uid()};
     const input = control(spec, ids);
@@ -52,6 +52,7 @@ export function field(spec, {value, changed = false, reason = "", onchange = () 
     return {
         node, name: spec.name, input: input.input, get: input.get, set: input.set, changed: setChanged, error,
         reason: (text) => write(because, text),
+        base: (value) => { reset.title = say("common.reset_to", {value: brief(spec, value)}); },
         lock: (locked) => { input.input.disabled = reset.disabled = locked; },
         show: (shown) => { node.hidden = !shown; },
     };
@@ -63,6 +64,12 @@ function control(spec, ids) {
     if (spec.kind === "choice") return select(spec, shared);
     if (spec.kind === "lines") return area(shared);
     return line(spec, shared, ids);
+}
+
+/** A value in a few words, for a hint. */
+function brief(spec, value) {
+    if (typeof value === "boolean") return say(value ? "train.yes" : "train.no");
+    return shown(spec, (spec.choices || []).map(pair).find(([own]) => own === value)?.[1] ?? value) || say("train.empty");
 }
 
 function checkbox(shared) {

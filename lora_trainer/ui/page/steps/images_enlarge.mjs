@@ -38,7 +38,16 @@ async function done(verb, body) {
 
 const card = (title, help, ...content) => make("section", {class: "lt-card lt-stack lt-tight"}, make("h2", {class: "lt-sub"}, title), make("p", {class: "lt-help"}, help), ...content);
 
+const MOST_REPEATS = 1000, MOST_DRAWN = 5000;
+
 const number = (value, attributes = {}) => make("input", {type: "number", value, class: "lt-number", step: 1, ...attributes});
+
+/** A whole number within the bounds of its input, which shows it then. */
+function whole(input) {
+    const value = Math.round(Number(input.value)) || Number(input.min);
+    input.value = Math.min(Math.max(value, Number(input.min)), input.max === "" ? value : Number(input.max));
+    return Number(input.value);
+}
 
 function crop() {
     const by = select([["focus", say("images.crop_focus")], ["centre", say("images.crop_centre")]], {value: "focus"});
@@ -52,16 +61,16 @@ function crop() {
 }
 
 function derive(kind, times) {
-    const count = number(times, {min: 1, max: 1000});
+    const count = number(times, {min: 1, max: MOST_REPEATS});
     return card(say(`images.${kind}`), say(`images.${kind}_help`), labelled(say("images.own_repeats"), count).node,
-        row(button(say(`images.${kind}_do`), () => done("derive", {kind, images: imagesOrAll(), repeats: Math.max(1, Math.round(Number(count.value)) || 1)})),
+        row(button(say(`images.${kind}_do`), () => done("derive", {kind, images: imagesOrAll(), repeats: whole(count)})),
             button(say("images.derived_remove"), () => done("remove_derived", {kind}), {kind: "quiet"})));
 }
 
 function regularisation() {
     const folder = make("input", {type: "text", class: "lt-verbatim", placeholder: say("images.path_example"), autocomplete: "off", spellcheck: "false"});
     const prompt = make("input", {type: "text", class: "lt-verbatim", placeholder: "1girl", autocomplete: "off"});
-    const count = number(100, {min: 1, max: 100000}), seed = number(1, {min: 0});
+    const count = number(100, {min: 1, max: MOST_DRAWN}), seed = number(1, {min: 0});
     const present = make("p", {class: "lt-muted"});
     const tell = () => write(present, state.project && state.project.reg ? say("images.reg_present", {count: state.project.reg}) : "");
     on("project", tell);
@@ -71,5 +80,5 @@ function regularisation() {
             make("div", {class: "lt-stack lt-tight"}, labelled(say("images.reg_folder"), folder).node, row(button(say("images.reg_use"), () => done("reg", {path: folder.value.trim()})))),
             make("div", {class: "lt-stack lt-tight"}, labelled(say("images.reg_prompt"), prompt, {help: say("images.reg_prompt_help")}).node,
                 make("div", {class: "lt-two"}, labelled(say("images.reg_count"), count).node, labelled(say("images.reg_seed"), seed).node),
-                row(button(say("images.reg_draw"), () => done("reg", {prompt: prompt.value.trim(), count: Number(count.value), seed: Number(seed.value)}))))));
+                row(button(say("images.reg_draw"), () => done("reg", {prompt: prompt.value.trim(), count: whole(count), seed: whole(seed)}))))));
 }

@@ -6,7 +6,7 @@ import {obey} from "../parts/button.mjs";
 import {reload, state} from "../state.mjs";
 import {say} from "../texts.mjs";
 
-const MOST = 10000;
+const MOST = 1000; // as in kohya's folder names, which the server takes
 
 /** {node, show(project)}: a table of folders with their repeats. */
 export function repeats() {

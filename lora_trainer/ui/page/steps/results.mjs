@@ -4,7 +4,7 @@ import {get} from "../api.mjs";
 import {on} from "../bus.mjs";
 import {make, replace, uid, write} from "../dom.mjs";
 import {announce} from "../live.mjs";
-import {button, obey} from "../parts/button.mjs";
+import {button, obey, row} from "../parts/button.mjs";
 import {fold} from "../parts/fold.mjs";
 import {tellProblem} from "../parts/notice.mjs";
 import {isGoing} from "../run_watch.mjs";
@@ -12,6 +12,7 @@ import {showStep, state} from "../state.mjs";
 import {knows, say} from "../texts.mjs";
 import {openCompare, openViewer} from "../viewer.mjs";
 import {choiceCard} from "./results_choice.mjs";
+import {draftsButton} from "./results_drafts.mjs";
 import {documents, filesFold} from "./results_files.mjs";
 import {cellAlt, cellName, gridModel, markOf, resultsGrid} from "./results_grid.mjs";
 import {scoreTable} from "./results_scores.mjs";
@@ -43,9 +44,10 @@ function mount(node) {
     }});
     p.scores = make("div", {});
     p.papers = make("div", {});
+    p.part = make("p", {class: "lt-muted", hidden: true});
     p.told = make("p", {class: "lt-note", role: "status"});
     p.full = make("div", {class: "lt-results"}, p.tabs.node, make("div", {class: "lt-row lt-spread"}, make("p", {class: "lt-muted lt-keys"}, say("results.keys")),
-        make("div", {class: "lt-row"}, p.seeds, sizeSlider(p))), p.told,
+        make("div", {class: "lt-row"}, p.seeds, sizeSlider(p))), p.part, p.told,
     make("div", {class: "lt-compared"}, p.cells.node, p.card.node));
     p.scoreFold = fold(say("results.scores"), () => [p.scores]);
     replace(node, p.runs, p.empty, p.full, p.scoreFold, p.files.node, p.papers);
@@ -96,6 +98,7 @@ function draw(p) {
     p.tabs.show(grid.prompts);
     p.seeds.hidden = grid.seeds.length < 2;
     replace(p.seeds, ...grid.seeds.map((seed, at) => make("option", {selected: at === p.seed}, say("results.seed_is", {seed}))));
+    write(p.part, grid.total > grid.cells.length ? say("results.part", {drawn: grid.cells.length, total: grid.total}) : "");
     p.model = p.cells.show(grid, p.prompt, p.seed, grid.choice);
     startAtChoice(p, grid);
     p.card.show(run, grid, p.prompt);
@@ -117,7 +120,8 @@ function showEmpty(p, grid) {
     if (p.empty.dataset.key === key) return;
     p.empty.dataset.key = key;
     p.empty.hidden = !key;
-    if (key) replace(p.empty, make("p", {}, say(`results.${key}`)), button(say("results.to_train"), () => showStep("train"), {small: true}));
+    if (key) replace(p.empty, make("p", {}, say(`results.${key}`)), row(button(say("results.to_train"), () => showStep("train"), {small: true}),
+        key === "empty_no_grid" ? draftsButton(() => ({run: p.run, cell: {epoch: p.run.files.at(-1).epoch, weight: 1}, prompt: (p.run.previews || [{}])[0]?.prompt})) : null));
 }
 
 /** Which run is looked at, where the project has several. */

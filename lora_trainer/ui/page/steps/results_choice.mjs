@@ -9,6 +9,7 @@ import {notice} from "../parts/notice.mjs";
 import {openProject} from "../state.mjs";
 import {say} from "../texts.mjs";
 import {canSend, inWebui, sendInfotext, tryPrompt, usePrompt} from "../webui.mjs";
+import {draftsButton} from "./results_drafts.mjs";
 
 const path = (run, what) => `runs/${encodeURIComponent(run.id)}/${what}`;
 
@@ -50,7 +51,8 @@ function suggestion(p, on) {
 function uses(p, cell, on) {
     const first = button(say("results.use"), () => use(p, cell), {kind: "primary", id: "lora_trainer_use"});
     const others = [inWebui() && button(say("results.try"), () => tryIt(p, cell)), canSend() && button(say("results.send_xyz"), () => send(p), {id: "lora_trainer_to_xyz"}),
-        button(say("results.further"), () => further(p, cell))];
+        button(say("results.further"), () => further(p, cell)),
+        draftsButton(() => ({run: p.run, negative: p.grid.negative, cell, prompt: p.grid.prompts[p.prompt]}), {small: false})];
     return row(first, ...others.filter(Boolean));
 }
 

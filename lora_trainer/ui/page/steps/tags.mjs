@@ -2,6 +2,7 @@
 
 import {on} from "../bus.mjs";
 import {make, write} from "../dom.mjs";
+import {announce} from "../live.mjs";
 import {fold} from "../parts/fold.mjs";
 import {notice} from "../parts/notice.mjs";
 import {state} from "../state.mjs";
@@ -22,13 +23,26 @@ function mount(node) {
     const list = rows(tell), before = async () => list.flush();
     const filter = filtering(narrow), auto = tagging(before), edit = editing(before), begin = starting();
     const tags = tagList((chosen, expression) => {
-        filter.set(expression);
         edit.useTags(chosen);
+        return filter.set(expression);
     });
     const work = make("div", {class: "lt-stack"}, auto.node, make("div", {class: "lt-tag-columns"}, tags.node,
-        make("div", {class: "lt-stack"}, make("div", {class: "lt-stack lt-tight"}, filter.node, total), edit.node, list.node)),
+        make("div", {class: "lt-stack"}, make("div", {class: "lt-stack lt-tight"}, filter.node, total, make("p", {class: "lt-help"}, say("tags.keys"))), edit.node, list.node)),
         fold(say("tags.bind"), () => binding(before), {hint: say("tags.bind_hint"), remember: "bind"}), begin.node);
     node.append(none, work);
+    document.getElementById("lora_trainer").addEventListener("keydown", (event) => {
+        if (node.hidden || work.hidden || event.key.toLowerCase() !== "j" || !(event.ctrlKey || event.metaKey) || event.altKey || event.target.closest("dialog")) return;
+        event.preventDefault();
+        toUntagged().catch(console.error);
+    });
+
+    /** The caret goes to an empty caption of those in sight, else to the first of the whole set. */
+    async function toUntagged() {
+        if (list.untagged()) return;
+        list.flush();
+        await tags.untagged();
+        if (!list.untagged()) announce(say("tags.all_tagged"));
+    }
 
     async function narrow(text) {
         try {

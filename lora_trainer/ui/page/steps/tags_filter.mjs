@@ -30,7 +30,7 @@ export function filtering(onchange) {
         set(text) {
             input.value = text;
             box.error("");
-            onchange(text);
+            return onchange(text);
         },
     };
 }

@@ -11,7 +11,7 @@ import {exactly} from "./tags_filter.mjs";
 const MOST = 500, SETTLE_MS = 200;
 const UNTAGGED = "\u0000untagged"; // no tag has this name
 
-/** {node, refresh(), clear(), chosen()}; `onchoose(tags, expression)` hears the chosen tags and the filter that finds them. */
+/** {node, refresh(), clear(), untagged(), chosen()}; `onchoose(tags, expression)` hears the chosen tags and the filter that finds them. */
 export function tagList(onchoose) {
     const search = make("input", {type: "search", class: "lt-verbatim", placeholder: say("tags.search"), "aria-label": say("tags.search"), autocomplete: "off", spellcheck: "false"});
     const box = listbox(say("tags.all"), {multiple: true, onselect: choose});
@@ -35,11 +35,11 @@ export function tagList(onchoose) {
     function choose(keys) {
         const none = keys.includes(UNTAGGED), tags = keys.filter((key) => key !== UNTAGGED);
         if (none) box.select([UNTAGGED]);
-        onchoose(none ? [] : tags, none ? "not *" : tags.map(exactly).join(" and "));
+        return onchoose(none ? [] : tags, none ? "not *" : tags.map(exactly).join(" and "));
     }
 
     const refresh = later(() => load().catch(console.error), SETTLE_MS);
     search.addEventListener("input", refresh);
     for (const name of ["captions", "images"]) on(name, refresh);
-    return {node, refresh, clear: () => box.select([]), chosen: () => box.selected().filter((key) => key !== UNTAGGED)};
+    return {node, refresh, clear: () => box.select([]), untagged: () => choose([UNTAGGED]), chosen: () => box.selected().filter((key) => key !== UNTAGGED)};
 }

@@ -12,7 +12,7 @@ import {isSelected, toggle} from "./selection.mjs";
 
 const PAGE = 20, SAVE_MS = 600, MOST_TOKENS = 75;
 
-/** {node, refresh(), filter(text), flush()}; `onshown({total, shown})` hears what is in sight. */
+/** {node, refresh(), filter(text), flush(), untagged()}; `onshown({total, shown})` hears what is in sight. */
 export function rows(onshown) {
     const view = {offset: 0, filter: ""}, known = new Map();
     let items = [], asked = 0;
@@ -34,11 +34,18 @@ export function rows(onshown) {
             await load();
             return;
         }
-        items = found.items;
+        items = withFocused(found.items);
         draw();
         pages.show(view.offset, found.shown);
         empty.hidden = items.length > 0;
         onshown(found);
+    }
+
+    /** The caption that is being typed stays in sight, although the filter may not find it any more. */
+    function withFocused(fresh) {
+        const at = items.findIndex((item) => known.get(item.id)?.node.contains(document.activeElement));
+        if (at < 0 || fresh.some((item) => item.id === items[at].id)) return fresh;
+        return [...fresh.slice(0, at), known.get(items[at].id).item(), ...fresh.slice(at)];
     }
 
     function draw() {
@@ -69,6 +76,13 @@ export function rows(onshown) {
     window.addEventListener("pagehide", () => known.forEach((one) => one.flush()));
     return {
         node, refresh: load, flush: () => known.forEach((one) => one.flush()),
+        /** Put the caret into the first empty caption below the one that has it, else the first of all; false without one. */
+        untagged() {
+            const all = items.map((item) => known.get(item.id)), here = all.findIndex((one) => one.focused());
+            const next = [...all.slice(here + 1), ...all.slice(0, here + 1)].find((one) => one.empty() && !one.focused());
+            if (next) next.focus();
+            return Boolean(next);
+        },
         filter(text) {
             Object.assign(view, {filter: text, offset: 0});
             return load();
@@ -86,7 +100,7 @@ function entry(id, step, enlarge) {
     const problem = make("p", {class: "lt-field-error", role: "alert", hidden: true});
     const node = make("li", {class: "lt-caption"}, make("label", {class: "lt-pick"}, pick), open,
         make("div", {class: "lt-caption-main"}, make("div", {class: "lt-row lt-caption-head"}, name, saved, tokens), text, problem));
-    let kept = "";
+    let kept = "", latest = null;
 
     const store = later(save, SAVE_MS);
     text.addEventListener("input", () => {
@@ -103,6 +117,7 @@ function entry(id, step, enlarge) {
         try {
             const item = await putJson(`projects/${state.project.id}/images/${id}/caption`, {text: value});
             kept = value;
+            latest = {...latest, ...item};
             write(problem, "");
             text.removeAttribute("aria-invalid");
             write(saved, say("tags.saved"));
@@ -129,6 +144,7 @@ function entry(id, step, enlarge) {
     }
 
     function show(item) {
+        latest = item;
         const src = picture(thumbnail(item, 160));
         if (image.getAttribute("src") !== src) image.src = src;
         write(name, item.name);
@@ -156,7 +172,7 @@ function entry(id, step, enlarge) {
         step(id, by);
     }
 
-    return {node, show, mark, flush: () => store.flush(), focus: () => text.focus()};
+    return {node, show, mark, item: () => latest, flush: () => store.flush(), focus: () => text.focus(), focused: () => text === document.activeElement, empty: () => !fold(text.value)};
 }
 
 const fold = (caption) => caption.split(",").map((tag) => tag.trim()).filter(Boolean).join(",");
