@@ -65,6 +65,22 @@ def shoot(tab: Page, name: str) -> None:
         tab.screenshot(path=Path(SHOTS) / f"{name}.png", full_page=True)
 
 
+def look_at(tab: Page, name: str) -> None:
+    """Keep screenshots of a state in both themes, wide and narrow, where somebody wants to look at them."""
+    before = tab.viewport_size
+    if not SHOTS or not before:
+        return
+    for theme in ("light", "dark"):
+        for width in (1400, 400):
+            scheme: Any = theme
+            tab.emulate_media(color_scheme=scheme)
+            tab.set_viewport_size({"width": width, "height": 900})
+            tab.wait_for_timeout(250)
+            shoot(tab, f"{name}-{theme}-{width}")
+    tab.emulate_media(color_scheme="light")
+    tab.set_viewport_size(before)
+
+
 def bad_for_some(tab: Page) -> list[str]:
     """What axe-core calls serious or critical; nothing where it is not installed."""
     if not AXE:
