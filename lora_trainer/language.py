@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import locale
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import TypeAlias
 
 English, Chinese = "en", "zh"
 LANGUAGES = (English, Chinese)
+Language: TypeAlias = (
+    "str | Callable[[], str | None] | None"  # a code, the host's choice of one, or None: the browser's
+)
 
 
 @cache
@@ -27,6 +32,12 @@ def translate(key: str, language: str = English, **values: object) -> str:
     """The text of ``key`` filled with ``values``; English where ``language`` lacks it, ``KeyError`` where both do."""
     text = texts(language).get(key) if language in LANGUAGES else None
     return (text or texts(English)[key]).format(**values)
+
+
+def fixed(language: Language) -> str | None:
+    """The language that the host prescribes, from codes like ``zh_CN`` or ``zh-Hans (Stable)``; None: the browser's."""
+    code = language() if callable(language) else language
+    return next((known for known in LANGUAGES if (code or "").lower().startswith(known)), None)
 
 
 def system_language() -> str:

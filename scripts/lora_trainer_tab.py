@@ -7,12 +7,18 @@ from types import ModuleType
 from lora_trainer.host import webui_app
 
 
-def ui() -> tuple[ModuleType, ModuleType]:
-    """The tab and its routes, when the WebUI asks for them."""
-    from lora_trainer import api
+def tab() -> ModuleType:
+    """The tab, when the WebUI asks for it."""
     from lora_trainer.ui import tab
 
-    return tab, api
+    return tab
 
 
-webui_app.register(ui)
+def api() -> ModuleType:
+    """The routes, when the WebUI is up."""
+    from lora_trainer import api
+
+    return api
+
+
+webui_app.register(tab, api)

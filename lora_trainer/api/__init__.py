@@ -55,6 +55,6 @@ def add_routes(app: FastAPI, worker: Worker, hooks: Hooks | None = None) -> Serv
     for module in MODULES:
         module.add(router, services)
     bodies.describe(router.routes)
-    app.include_router(router)
+    app.router.routes.extend(router.routes)  # include_router would make every route a second time
     services.queue.wake()  # what waited when the program was closed
     return services

@@ -13,16 +13,16 @@ from lora_trainer.api.hooks import Hooks
 from lora_trainer.api.machine import graphics_card
 from lora_trainer.api.page import page_version
 from lora_trainer.api.services import Services
-from lora_trainer.api.wording import fixed, page_texts
+from lora_trainer.api.wording import page_texts
 from lora_trainer.errors import UserError
-from lora_trainer.language import LANGUAGES
+from lora_trainer.language import LANGUAGES, fixed
 
 TAGS: list[str | Enum] = ["about"]
 
 
 def add(router: APIRouter, services: Services) -> None:
     """Add the routes."""
-    hooks, host = services.hooks, services.worker.host
+    hooks, worker = services.hooks, services.worker
 
     @router.get("/about", tags=TAGS, summary="Version, host, graphics card and checkpoint")
     def about(language: str = LANGUAGE) -> dict[str, Any]:
@@ -32,9 +32,10 @@ def add(router: APIRouter, services: Services) -> None:
             "host": hooks.host,
             "language": fixed(hooks.language) or "",
             "languages": list(LANGUAGES),
+            "problem": worker.problem.text(language) if worker.problem else "",
             "gpu": graphics_card(),
             "checkpoint": _checkpoint(hooks, language),
-            "loras": str(host.paths.loras),
+            "loras": str(worker.host.paths.loras),
             "listening_without_password": hooks.listening and hooks.password is None and not hooks.login,
         }
 

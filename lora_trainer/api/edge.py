@@ -60,6 +60,11 @@ def answering(hooks: Hooks) -> type[APIRoute]:
     """The kind of route that answers its errors; a router makes all of its routes of it."""
 
     class Answering(APIRoute):
+        def __init__(self, path: str, endpoint: Callable[..., Any], **more: Any) -> None:
+            # Our values are plain: checking and copying each of them by its type's hint takes time at every start
+            # and every answer.
+            super().__init__(path, endpoint, **{**more, "response_model": None})
+
         def get_route_handler(self) -> Handler:
             handle = super().get_route_handler()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from lora_trainer.api.wording import Language
+from lora_trainer.language import Language
 from lora_trainer.tagging.download import Sources
 
 Password = Callable[[str, str], bool]  # (user, password) -> whether they fit

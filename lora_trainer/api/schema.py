@@ -12,8 +12,8 @@ from fastapi import APIRouter
 
 from lora_trainer.api.edge import LANGUAGE
 from lora_trainer.api.services import Services
-from lora_trainer.language import translate
-from lora_trainer.settings import fields, groups, help_texts
+from lora_trainer.language import English, translate
+from lora_trainer.settings import fields, groups
 
 TYPES: dict[type, str] = {bool: "boolean", int: "integer", float: "number", str: "string"}
 LEAST_RATE = 1e-5  # how far the arrows of a learning rate go
@@ -96,6 +96,7 @@ def _hints() -> dict[str, Any]:
 # ---------------------------------------------------------------------- OpenAPI
 
 
+@cache
 def settings_schema() -> dict[str, Any]:
     """The flat settings as a JSON schema: any of them may be left out."""
     properties = {name: _json_schema(field) for name, (_, field) in fields().items()}
@@ -104,7 +105,8 @@ def settings_schema() -> dict[str, Any]:
 
 def _json_schema(field: dataclasses.Field[Any]) -> dict[str, Any]:
     kind, about = kind_of(field), field.metadata
-    said: dict[str, Any] = {"description": help_texts()[field.name], "default": field.default}
+    help_text = translate(f"setting.{field.name}.help", English)
+    said: dict[str, Any] = {"description": help_text, "default": field.default}
     if kind in ("lines", "numbers"):
         return {**said, "type": "array", "items": {"type": "string" if kind == "lines" else "number"}}
     said["type"] = TYPES[type(field.default)]

@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
 
-from lora_trainer.language import LANGUAGES, Chinese, English, texts
-
-Language: TypeAlias = (
-    "str | Callable[[], str | None] | None"  # a code, the host's choice of one, or None: the browser's
-)
+from lora_trainer.language import Chinese, English, Language, fixed, texts
 
 PAGE, HOST = ("ui.", "setting.", "curve."), ("option.", "tab.name")  # whose keys begin so
 HOST_STEMS = ("zh_CN", "zh-Hans (Stable)", "zh-Hans (Testing)")  # localizations of the WebUI that are in use
-
-
-def fixed(language: Language) -> str | None:
-    """The language that the host prescribes, from codes like ``zh_CN`` or ``zh-Hans (Stable)``; None: the browser's."""
-    code = language() if callable(language) else language
-    return next((known for known in LANGUAGES if (code or "").lower().startswith(known)), None)
 
 
 def spoken(language: Language, accept: str) -> str:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import threading
 from collections.abc import Callable
 from functools import cache
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from modules import script_callbacks
 
 from lora_trainer.host import compat, webui_options
 from lora_trainer.host.webui import WebUIHost
 from lora_trainer.host.webui_model import checkpoint_family, checkpoint_title
+from lora_trainer.host.worker import Worker
 from lora_trainer.language import translate
 
-if TYPE_CHECKING:
-    from lora_trainer.host.worker import Worker
-
 log = logging.getLogger(__name__)
+LOOK_S = 3.0  # after the WebUI's start, which comes first
 NEEDED = ("diffusers", "peft")  # install.py adds them
 NAME, ELEM_ID = "Train LoRA", "lora_trainer"
 
@@ -32,23 +32,15 @@ def host() -> WebUIHost:
 
 @cache
 def worker() -> Worker:
-    """The one worker. Raises ``ImportError`` when a package is missing."""
-    from lora_trainer.host.worker import Worker
-
+    """The one worker."""
     return Worker(host())
 
 
 def problem() -> str | None:
-    """Why the trainer cannot work here, in the WebUI's language; None when it can."""
+    """Why the trainer cannot work here, in the WebUI's language; None where every package is there. Whether they load
+    is seen once the WebUI is up (``Worker.look``)."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        return translate("webui.missing", compat.language(), names=", ".join(missing))
-    try:
-        worker()
-    except Exception as error:  # a package may fail in any way
-        log.exception("LoRA Trainer cannot start")
-        return translate("webui.broken", compat.language(), reason=f"{type(error).__name__}: {error}")
-    return None
+    return translate("webui.missing", compat.language(), names=", ".join(missing)) if missing else None
 
 
 def hooks(kind: type[Any]) -> Any:
@@ -67,25 +59,43 @@ def hooks(kind: type[Any]) -> Any:
     )
 
 
-def register(ui: Callable[[], tuple[ModuleType, ModuleType]]) -> None:
-    """Register our callbacks. ``ui`` brings the modules of the tab and of its routes when the WebUI is up."""
+def register(tab: Callable[[], ModuleType], api: Callable[[], ModuleType]) -> None:
+    """Register our callbacks. ``tab`` and ``api`` bring the modules of the tab and of its routes, when they are
+    needed."""
 
     def tabs() -> list[tuple[Any, str, str]]:
-        tab, _ = ui()
         why = problem()
         if why:
-            blocks = tab.build_missing(why, language=webui_options.language)
+            blocks = tab().build_missing(why, language=webui_options.language)
         else:
-            blocks = tab.build(paste=compat.connect_paste, language=webui_options.language)
+            blocks = tab().build(paste=compat.connect_paste, language=webui_options.language)
         return [(blocks, NAME, ELEM_ID)]
 
-    def started(_: Any, app: Any) -> None:  # also with --nowebui, where there is no page
+    def routes(app: Any) -> None:
+        try:
+            api().add_routes(app, worker(), hooks(api().Hooks))
+        except Exception:
+            log.exception("LoRA Trainer cannot answer")
+        else:
+            _look_later()
+
+    def started(demo: Any, app: Any) -> None:
         host().page_opens()
-        if problem() is None:
-            _, api = ui()
-            api.add_routes(app, worker(), hooks(api.Hooks))
+        if problem() is not None:
+            return
+        if demo is None:  # with --nowebui: who reaches the API shall find it whole
+            routes(app)
+        else:  # the page asks again until it is answered, so that nobody waits for it at the start
+            threading.Thread(target=routes, args=(app,), name="lora_trainer routes", daemon=True).start()
 
     script_callbacks.on_ui_settings(webui_options.add_options)
     script_callbacks.on_ui_tabs(tabs)
     script_callbacks.on_app_started(started)
     script_callbacks.on_script_unloaded(lambda: host().page_closes())
+
+
+def _look_later() -> None:
+    """Have a package that does not load be noticed before a run is started."""
+    timer = threading.Timer(LOOK_S, worker().look)
+    timer.daemon = True
+    timer.start()

@@ -10,16 +10,20 @@ import logging
 import threading
 import traceback
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from lora_trainer.commands import Commands
 from lora_trainer.errors import Busy, UserError
 from lora_trainer.events import Event, Failed, Finished
+from lora_trainer.host.engine import load_engine
 from lora_trainer.host.protocol import Host
-from lora_trainer.job import Job, prepare, reopen, work
 from lora_trainer.language import English, translate
 from lora_trainer.run import Run
 from lora_trainer.settings import Settings
-from lora_trainer.training.processes import Team
+
+if TYPE_CHECKING:
+    from lora_trainer.job import Job
+    from lora_trainer.training.processes import Team
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +38,16 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._job: Job | None = None
         self._paused = False
+        self.problem: UserError | None = None
+        """Why no run can begin on this computer, as far as somebody has looked."""
+
+    def look(self) -> None:
+        """Load what a run needs, a second of work, so that ``problem`` is known before anybody starts one."""
+        try:
+            load_engine()
+            self.problem = None
+        except UserError as error:
+            self.problem = error
 
     @property
     def busy(self) -> bool:
@@ -53,11 +67,11 @@ class Worker:
     def start(self, settings: Settings, language: str = English, team: Team | None = None) -> Run:
         """Check all that can be checked, then begin. Raises ``Busy`` while a run goes on, and any other ``UserError``
         at once."""
-        return self._begin(lambda: prepare(settings, self.host, language, team))
+        return self._begin(lambda: load_engine().prepare(settings, self.host, language, team))
 
     def resume(self, run: Run, language: str = English) -> Run:
         """Go on with a run that was stopped, paused or broken off. Raises as ``start``."""
-        return self._begin(lambda: reopen(run, self.host, language))
+        return self._begin(lambda: load_engine().reopen(run, self.host, language))
 
     def _begin(self, make: Callable[[], Job]) -> Run:
         with self._lock:
@@ -79,7 +93,7 @@ class Worker:
 
     def _work(self, job: Job, commands: Commands) -> None:
         try:
-            for event in work(job, commands):
+            for event in load_engine().work(job, commands):
                 self._tell(job, event)
                 if self.host.interrupted():
                     commands.stop_now()

@@ -7,8 +7,7 @@ from html import escape
 
 import gradio as gr
 
-from lora_trainer.api.wording import Language, fixed
-from lora_trainer.language import English, translate
+from lora_trainer.language import English, Language, fixed, translate
 
 Paste = Callable[[gr.Button, gr.Textbox], None]
 

@@ -16,7 +16,7 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 from lora_trainer.commands import Commands
-from lora_trainer.errors import BadSettings, Busy
+from lora_trainer.errors import BadSettings, Busy, UserError
 from lora_trainer.events import (
     Chosen,
     Compared,
@@ -79,6 +79,7 @@ class FakeWorker:
         self.languages: list[str] = []
         self.pause_s = 0.0  # after every event
         self.fail_at = self.hold_at = 0  # the step at which it fails, or waits to be told to go on or to stop
+        self.problem: UserError | None = None
         self.lingers = False  # once told to stop, until this is false
         self._thread: threading.Thread | None = None
 

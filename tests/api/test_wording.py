@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lora_trainer.api.wording import HOST_STEMS, fixed, host_dictionary, page_texts, spoken, write_localizations
-from lora_trainer.language import LANGUAGES
+from lora_trainer.api.wording import HOST_STEMS, host_dictionary, page_texts, spoken, write_localizations
+from lora_trainer.language import LANGUAGES, fixed
 
 ROOT = Path(__file__).resolve().parents[2]
 # The WebUI's localization passes over texts with a character of this class; it takes some plain symbols for emoji.

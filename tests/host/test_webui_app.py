@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,7 +27,8 @@ pytest_plugins = ["tests.webui.paper"]
 def app_module(paper: Paper, monkeypatch: pytest.MonkeyPatch) -> Any:
     module = importlib.import_module("lora_trainer.host.webui_app")
     monkeypatch.setattr(module, "NEEDED", ())
-    module.register(lambda: (SimpleNamespace(build=lambda **said: said), api))
+    monkeypatch.setattr(module, "LOOK_S", 1e6)
+    module.register(lambda: SimpleNamespace(build=lambda **said: said), lambda: api)  # type: ignore[arg-type,return-value]
     return module
 
 
@@ -96,3 +99,38 @@ def test_what_the_user_chose_there(paper: Paper, app_module: Any) -> None:
     assert (options.runs(), options.loras()) == (Path("/elsewhere/runs"), paper.loras / "mine")
     assert options.language() == "zh"
     assert options.tagger_sources().endpoint == "https://mirror.example"
+
+
+def test_a_page_does_not_wait_for_the_routes(paper: Paper, app_module: Any) -> None:
+    app = FastAPI()
+    paper.on_app_started("the page", app)
+    for thread in [thread for thread in threading.enumerate() if thread.name == "lora_trainer routes"]:
+        thread.join(30)
+    assert TestClient(app).get("/lora_trainer/v1/about").json()["host"] == "webui"
+
+
+def test_a_package_that_does_not_load_is_told(
+    paper: Paper, app_module: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    client, worker = started(paper), app_module.worker()
+    assert client.get("about").json()["problem"] == ""
+    monkeypatch.setitem(sys.modules, "lora_trainer.job", None)
+    monkeypatch.delattr("lora_trainer.job", raising=False)
+    worker.look()
+    assert "does not load: ModuleNotFoundError" in client.get("about?lang=en").json()["problem"]
+    assert client.get("about?lang=zh").json()["problem"].startswith("无法开始训练")
+    answer = client.post("runs", json={})
+    assert (answer.status_code, answer.json()["key"]) == (422, "engine_broken")
+    monkeypatch.undo()
+    worker.look()
+    assert worker.problem is None
+
+
+def test_the_start_loads_nothing_heavy() -> None:
+    """What the WebUI's start imports of ours."""
+    code = (
+        "import sys, fastapi, torch; before = set(sys.modules); import lora_trainer.api, lora_trainer.host.worker;"
+        "heavy = {'diffusers', 'peft', 'transformers', 'accelerate'} & (set(sys.modules) - before);"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

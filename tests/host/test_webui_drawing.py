@@ -188,18 +188,19 @@ def test_installed_taggers_are_named(paper: Paper, host: Any, monkeypatch: pytes
 def test_the_tab_opens_with_or_without_its_packages(paper: Paper, monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[Any] = []
     tab = SimpleNamespace(
-        build=lambda worker, paste, language: built.append(worker) or "tab",
+        build=lambda paste, language: built.append(paste) or "tab",
         build_missing=lambda why, language: built.append(why) or "explanation",
     )
     routes = SimpleNamespace(
         Hooks=lambda *values, **named: named, add_routes=lambda app, worker, hooks: built.append((app, worker, hooks))
     )
     app = importlib.import_module("lora_trainer.host.webui_app")
-    app.register(lambda: (tab, routes))
+    monkeypatch.setattr(app, "LOOK_S", 1e6)
+    app.register(lambda: tab, lambda: routes)
     assert paper.on_ui_tabs() == [("tab", app.NAME, "lora_trainer")]  # type: ignore[attr-defined]
     paper.on_app_started(None, "app")  # type: ignore[attr-defined]
     name, worker, hooks = built[1]
-    assert (name, worker, built[0]) == ("app", app.worker(), app.worker())
+    assert (name, worker) == ("app", app.worker())
     assert hooks["checkpoint"]() == "tiny.safetensors [12]" and hooks["extras"]() == {"Clip skip": 2}
     paper.on_script_unloaded()  # type: ignore[attr-defined]
     assert app.worker() is worker

@@ -142,7 +142,8 @@ function languages() {
 }
 
 function warning() {
-    return state.about.listening_without_password ? notice("warning", say("shell.unprotected")) : null;
+    const told = [state.about.problem && notice("problem", state.about.problem), state.about.listening_without_password && notice("warning", say("shell.unprotected"))];
+    return told.some(Boolean) ? make("div", {}, ...told.filter(Boolean)) : null;
 }
 
 // ------------------------------------------------------------------ the host
