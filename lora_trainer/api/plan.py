@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Depends
@@ -13,6 +14,7 @@ from lora_trainer.api.schema import body
 from lora_trainer.api.services import Services
 from lora_trainer.errors import BadDataset
 from lora_trainer.project import reading
+from lora_trainer.project.length import planned_dataset
 from lora_trainer.project.project import Project
 
 if TYPE_CHECKING:
@@ -75,4 +77,5 @@ def wanted_of(project: Project, services: Services) -> Wanted:
         images=images,
         title=values["name"],
         taken=frozenset(entry.name for entry in services.queue.entries()),
+        dataset=partial(planned_dataset, project),
     )

@@ -157,11 +157,11 @@ class Queue:
             message = translate("run.queue_failed", entry.language, reason=error)
             self._put(replace(entry, state=FAILED, message=message))
             return False
-        self._put(replace(entry, state=RUNNING, run=run.id))
         try:
             self._begun(entry.project, run.id)
         except Exception:
             log.exception("the run %s could not be noted in its project", run.id)
+        self._put(replace(entry, state=RUNNING, run=run.id))  # last: a run that has ended leaves the list
         return True
 
     def _found(self, entry_id: str) -> Entry:

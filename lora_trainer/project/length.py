@@ -1,16 +1,18 @@
-"""How long a run of the set as it is would be: the live sentence, and how often each folder is seen."""
+"""What a run of the set as it is would learn from, without opening its images: the live sentence, the plan, and how
+often each folder is seen."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lora_trainer.dataset.buckets import place_without_upscaling
-from lora_trainer.dataset.captions import Wording
+from lora_trainer.dataset.captions import Wording, caption, worded
 from lora_trainer.dataset.checks.balance import Balance, balance
 from lora_trainer.dataset.examples import Dataset, held_apart, placed
+from lora_trainer.dataset.pictures import size_at_head
 from lora_trainer.dataset.repeats import read_repeats
 from lora_trainer.dataset.scan import Item, equalised, folder_of
 from lora_trainer.errors import BadDataset
@@ -18,6 +20,8 @@ from lora_trainer.project.images import ImageIndex, look_through
 from lora_trainer.project.project import Project
 from lora_trainer.project.sizes import Sizes
 from lora_trainer.settings import DataSettings, Settings
+
+Words = Mapping[Path, Wording]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +49,31 @@ def dataset_of(project: Project, settings: Settings) -> Dataset:
     """What a run with these settings would learn from, by sizes and repeats alone: no image is decoded, no caption
     read. Images whose head cannot be read, or that are too small, are left out. Raises ``BadDataset``."""
     data = settings.data
-    learnt, held_out = held_apart(_items(project.images(), project.sizes, data), data, settings.training.seed)
-    folder = folder_of(data.reg_data_dir)
-    own = _items(look_through(folder), project.sizes, replace(data, repeats=1), is_reg=True) if folder else []
+    return _placed(project, settings, _usable(_items(project.images(), project.sizes, data), data))
+
+
+def planned_dataset(project: Project, settings: Settings) -> Dataset:
+    """The same with the captions as they are known. Raises ``BadDataset`` also for an image that would stop the run, as
+    far as its head shows, and ``BadSettings`` where captions cannot be read in the way that is asked for."""
+    data, store = settings.data, project.captions()
+    words = {
+        image: worded(caption(one.tags if one.content is not None else one.words), data.trigger, settings.captions)
+        for one in (store.captions if store else ())
+        for image in one.images
+    }
+    items = _items(project.images(), project.sizes, data, words)
+    for item in items:
+        if not (item.width and item.height):
+            size_at_head(item.path)  # which says why it cannot be read
+    return _placed(project, settings, [item for item in items if item.width and item.height])
+
+
+def _placed(project: Project, settings: Settings, items: list[Item]) -> Dataset:
+    data, folder = settings.data, folder_of(settings.data.reg_data_dir)
+    learnt, held_out = held_apart(items, data, settings.training.seed)
+    single = replace(data, repeats=1)
+    own = _usable(_items(look_through(folder), project.sizes, single), single) if folder else []
+    own = [replace(item, is_reg=True) for item in own]
     equal = equalised(own, sum(item.repeats for item in learnt))
     return Dataset(placed([*learnt, *equal], data), placed(held_out, replace(data, flip_aug=False)))
 
@@ -61,15 +87,15 @@ def balance_of(project: Project, settings: Settings) -> Balance | None:
     return balance(dataset, settings) if dataset.learnt else None
 
 
-def _items(index: ImageIndex, sizes: Sizes, data: DataSettings, *, is_reg: bool = False) -> list[Item]:
+def _items(index: ImageIndex, sizes: Sizes, data: DataSettings, words: Words | None = None) -> list[Item]:
     own = _own_repeats(index)
     found = []
     for entry, (width, height) in zip(index.entries, sizes.of(index.paths), strict=True):
         repeats = entry.repeats or data.repeats
         group = entry.folder or index.folder.name or "images"
-        item = Item(entry.path, Wording(), width, height, own.get(entry.path, repeats), group, repeats, is_reg)
-        found.append(item)
-    return _usable(found, data)
+        wording = words.get(entry.path, Wording()) if words else Wording()
+        found.append(Item(entry.path, wording, width, height, own.get(entry.path, repeats), group, repeats))
+    return found
 
 
 def _usable(items: Sequence[Item], data: DataSettings) -> list[Item]:
