@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from lora_trainer.api.series import Series, loss_series
 from lora_trainer.errors import BadSettings, Unknown
+from lora_trainer.host.holding import is_held
 from lora_trainer.picking.lines import MOST_POINTS
 from lora_trainer.run import Run, all_runs, find_run, parsed
 from lora_trainer.settings import Settings
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from lora_trainer.host.worker import Worker
 
 CURRENT = "current"  # stands for the id of the run that goes on, or of the newest one
-QUIET_S = 60.0  # after this long without an event, a run of another process counts as broken off
+QUIET_S = 60.0  # after this long without an event, a run counts as broken off where locks cannot tell
 INTERRUPTED = "interrupted"
 
 
@@ -104,9 +105,12 @@ class Watch:
         return self.worker.busy and self.worker.run is not None and self.worker.run.id == run.id
 
     def _state(self, run: Run, told: str) -> str:
-        if told != "running" or self._is_ours(run) or time.time() - _last_sign(run) < QUIET_S:
+        if told != "running" or self._is_ours(run):
             return told
-        return INTERRUPTED
+        goes_on = is_held(run.folder)
+        if goes_on is None:
+            goes_on = time.time() - _last_sign(run) < QUIET_S
+        return told if goes_on else INTERRUPTED
 
     def _stopping(self, ours: bool) -> str:
         if not ours:

@@ -16,6 +16,7 @@ from lora_trainer.commands import Commands
 from lora_trainer.errors import Busy, UserError
 from lora_trainer.events import Event, Failed, Finished
 from lora_trainer.host.engine import load_engine
+from lora_trainer.host.holding import held
 from lora_trainer.host.protocol import Host
 from lora_trainer.language import English, translate
 from lora_trainer.run import Run
@@ -92,6 +93,10 @@ class Worker:
         return not self.busy
 
     def _work(self, job: Job, commands: Commands) -> None:
+        with held(job.run.folder):
+            self._carry_out(job, commands)
+
+    def _carry_out(self, job: Job, commands: Commands) -> None:
         try:
             for event in load_engine().work(job, commands):
                 self._tell(job, event)

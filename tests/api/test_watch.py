@@ -10,6 +10,7 @@ import pytest
 
 from lora_trainer.api.watch import CURRENT, QUIET_S, Watch, inside
 from lora_trainer.events import Finished, Started
+from lora_trainer.host.holding import held
 from lora_trainer.run import Run
 from lora_trainer.settings import Settings
 from tests.api.fake import FakeWorker
@@ -42,6 +43,17 @@ def test_a_run_without_a_sign_was_broken_off(worker: FakeWorker, settings: Setti
     os.utime(run.folder / "events.jsonl", (long_ago, long_ago))
     with watch.view(run) as view:
         assert view.state == "interrupted"
+
+
+def test_a_run_whose_process_has_ended_was_broken_off_at_once(worker: FakeWorker, settings: Settings) -> None:
+    watch, run = Watch(worker), Run.create(worker.host.paths.runs, settings)
+    run.append(BEGUN)
+    with held(run.folder):
+        assert watch.state(run) == "running"
+        long_ago = time.time() - QUIET_S - 1
+        os.utime(run.folder / "events.jsonl", (long_ago, long_ago))
+        assert watch.state(run) == "running", "a step may take long"
+    assert watch.state(run) == "interrupted"
 
 
 def test_the_current_run_is_the_newest_until_one_is_started(worker: FakeWorker, settings: Settings) -> None:
