@@ -8,7 +8,7 @@ import {button} from "./parts/button.mjs";
 import {confirm} from "./parts/dialog.mjs";
 import {menu} from "./parts/menu.mjs";
 import {notice} from "./parts/notice.mjs";
-import {followRuns} from "./run_watch.mjs";
+import {followRuns, isGoing} from "./run_watch.mjs";
 import {listProjects, openProject, remembered, showStep, state} from "./state.mjs";
 import {chooseLanguage, chosenLanguage, language, load, say} from "./texts.mjs";
 import {workbar} from "./workbar.mjs";
@@ -60,11 +60,14 @@ export async function start(root) {
     followRuns(root);
 }
 
-/** Open what the address or the browser remembers; a project that is gone leads to the empty page. */
+/** Open what the address or the browser remembers; a project that is gone leads to the empty page, and one that
+    remembers nothing to the run that goes on. */
 async function attach() {
     const {id, step} = remembered();
     const known = await listProjects().catch(() => []);
-    await openProject(known.some((project) => project.id === id) ? id : null, step).catch(() => openProject(null, "images"));
+    const run = id ? null : await get("runs/current/status").catch(() => null);
+    const wanted = isGoing(run) ? {id: run.project, step: "train"} : {id, step};
+    await openProject(known.some((project) => project.id === wanted.id) ? wanted.id : null, wanted.step).catch(() => openProject(null, "images"));
     emit("language");
 }
 
