@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import locale
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
 English, Chinese = "en", "zh"
 LANGUAGES = (English, Chinese)
+NUMBERED = re.compile(r"{(\w+)\|([^|{}]*)\|([^|{}]*)}")
 Language: TypeAlias = (
     "str | Callable[[], str | None] | None"  # a code, the host's choice of one, or None: the browser's
 )
@@ -29,9 +31,17 @@ def texts(language: str) -> dict[str, str]:
 
 
 def translate(key: str, language: str = English, **values: object) -> str:
-    """The text of ``key`` filled with ``values``; English where ``language`` lacks it, ``KeyError`` where both do."""
+    """The text of ``key`` filled with ``values``; English where ``language`` lacks it, ``KeyError`` where both do.
+
+    ``{count|image is|images are}`` stands for the words that fit one, or any other number.
+    """
     text = texts(language).get(key) if language in LANGUAGES else None
-    return (text or texts(English)[key]).format(**values)
+    return NUMBERED.sub(lambda found: _fitting(found, values), text or texts(English)[key]).format(**values)
+
+
+def _fitting(found: re.Match[str], values: Mapping[str, object]) -> str:
+    name, one, other = found.groups()
+    return one if values[name] == 1 else other
 
 
 def fixed(language: Language) -> str | None:

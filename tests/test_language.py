@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import ast
+import re
 import string
 from pathlib import Path
 
+import pytest
+
 from lora_trainer import errors
-from lora_trainer.language import Chinese, English, texts
+from lora_trainer.language import NUMBERED, Chinese, English, texts, translate
 
 PACKAGE = Path(errors.__file__).parent
 
 
 def gaps(text: str) -> set[str]:
-    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+    return {name.split("|")[0] for _, name, _, _ in string.Formatter().parse(text) if name}
 
 
 def test_both_languages_say_the_same() -> None:
@@ -21,6 +24,20 @@ def test_both_languages_say_the_same() -> None:
     assert set(english) == set(chinese)
     for key, text in english.items():
         assert gaps(text) == gaps(chinese[key]), key
+
+
+def test_words_fit_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(texts(English), "x", "{count:,} {count|image has|images have} {tags} {tags|tag|tags}")
+    assert translate("x", English, count=1, tags=0) == "1 image has 0 tags"
+    assert translate("x", English, count=1200, tags=1) == "1,200 images have 1 tag"
+    assert translate("finding.caption_missing", English, count=1) == "1 image has no caption."
+    assert translate("finding.caption_missing", English, count=2) == "2 images have no caption."
+
+
+def test_numbered_words_have_both_forms() -> None:
+    for language in (English, Chinese):
+        for key, text in texts(language).items():
+            assert not re.search(r"{[^{}]*\|[^{}]*}", NUMBERED.sub("", text)), key
 
 
 def test_chinese_texts_use_chinese_punctuation() -> None:

@@ -20,7 +20,7 @@ def texts(language: str, file: str) -> dict[str, str]:
 
 def places(text: str) -> set[tuple[str, str | None]]:
     """The values that fill a text, and how they are written."""
-    return {(name, form) for _, name, form, _ in Formatter().parse(text) if name}
+    return {(name.split("|")[0], form) for _, name, form, _ in Formatter().parse(text) if name}
 
 
 def same_in_both(file: str) -> None:

@@ -185,7 +185,7 @@ def test_check_and_mend(page: Page) -> None:
     assert (first["images"], second["images"]) == ([page.id_of(5)], [page.id_of(6)])
     assert first["what"] and first["why"] and first["help"]
     body = {"images": [page.id_of(6)]}
-    assert page.post("projects/ID/findings/trigger_missing/fix", body)["text"] == "Put the trigger first in 1 captions"
+    assert page.post("projects/ID/findings/trigger_missing/fix", body)["text"] == "Put the trigger first in 1 caption"
     assert page.text(6) == "myword, a thing"
     assert [one["key"] for one in page.get("projects/ID/findings")["findings"]] == ["unreadable"]
     assert page.post("projects/ID/findings/trigger_missing/fix", {}, 422)["key"] == "finding_gone"

@@ -106,7 +106,7 @@ def test_a_remedy_is_a_step_of_the_history(practice: Practice) -> None:
     practice.check()
     assert practice.keys() == {"unreadable", "trigger_missing"}
     said = practice.doctoring.fix(practice.project, "unreadable")
-    assert said == "Set 1 files aside" and not practice.images[0].exists()
+    assert said == "Set 1 file aside" and not practice.images[0].exists()
     assert practice.keys() == {"trigger_missing"} and not practice.verdict().stale
     practice.doctoring.fix(practice.project, "trigger_missing")
     assert practice.images[1].with_suffix(".txt").read_text(encoding="utf-8") == "myword, a thing"

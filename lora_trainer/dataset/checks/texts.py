@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from lora_trainer.dataset.captions import tags, with_trigger
 from lora_trainer.dataset.checks.brief import Brief
 from lora_trainer.dataset.checks.captioning import has_tag, loosely, split_tags
 from lora_trainer.dataset.checks.facts import Facts, Survey
-from lora_trainer.dataset.checks.findings import Finding, found
+from lora_trainer.dataset.checks.findings import NOTE, Finding, found
 from lora_trainer.dataset.checks.tagtables import MARKS, MONOCHROME, TRAIT, contradicting
 
 COLOURFUL = 18.0  # the colourfulness from which on a picture is not monochrome
@@ -33,7 +34,8 @@ def broken(survey: Survey, brief: Brief) -> Iterator[Finding]:
         if facts.caption.fault == "missing" and (facts.path.parent in captioned or not facts.words)
     ]
     if missing and not _elsewhere(survey):
-        yield found("caption_missing", [facts.path for facts in missing])
+        told = found("caption_missing", [facts.path for facts in missing])
+        yield told if captioned else replace(told, severity=NOTE)  # a set that is new: tagging comes next
     empty = [facts.path for facts in survey.readable if not (facts.caption.fault or facts.caption.text)]
     if empty:
         yield found("caption_empty", empty)

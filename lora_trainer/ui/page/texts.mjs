@@ -11,10 +11,11 @@ export const language = () => spoken.language;
 /** What the user chose: "en", "zh" or "" (the host's language, else the browser's). */
 export const chosenLanguage = () => localStorage.getItem(LANGUAGE) || "";
 
-/** The label of `key` (with or without its "ui."), its gaps filled; the key itself where there is none, so that it is seen. */
+/** The label of `key` (with or without its "ui."), its gaps filled ("{n|file|files}" by the number); the key itself where there is none. */
 export function say(key, values = {}) {
     const text = spoken.texts[`ui.${key}`] ?? spoken.texts[key] ?? key;
-    return text.replace(/{(\w+)[^}]*}/g, (gap, name) => (name in values ? values[name] : gap));
+    const fitting = text.replace(/{(\w+)\|([^|{}]*)\|([^|{}]*)}/g, (gap, name, one, other) => (Number(values[name]) === 1 ? one : other));
+    return fitting.replace(/{(\w+)[^}]*}/g, (gap, name) => (name in values ? values[name] : gap));
 }
 
 /** Whether there is such a label. */

@@ -29,6 +29,17 @@ def test_every_fault_is_named_and_nothing_else(tmp_path: Path) -> None:
     assert named(findings) == expected
 
 
+def test_a_set_without_any_caption_is_only_told_so(tmp_path: Path) -> None:
+    """Tagging comes next; where others have captions, one without has been forgotten."""
+    for number in range(3):
+        add(scene(number), tmp_path / f"{number}.png", None)
+    severity = {one.key: one.severity for one in findings_of(tmp_path)}
+    assert severity["caption_missing"] == "note"
+    sound(tmp_path, 3)
+    severity = {one.key: one.severity for one in findings_of(tmp_path)}
+    assert severity["caption_missing"] == "warning"
+
+
 def test_findings_speak_both_languages_in_plain_text(tmp_path: Path) -> None:
     faulty(tmp_path)
     findings = findings_of(tmp_path / "set", **WORDS)
