@@ -39,6 +39,7 @@ from worlds.sprites.scene import PLACES, SIZES, Scene, random_scene, render, tag
 COLOUR = "green"
 TAG = f"{COLOUR} hat"
 SHARED = 0.6  # of a drawn hat and the shape
+TEXT_ENCODER_LR = 5e-4  # the word itself learns as well
 BOUND, ADJUSTABLE = 0.90, 0.80  # what is to be reached
 
 
@@ -78,14 +79,14 @@ def write_sets(home: Path, character: str) -> dict[str, Path]:
 
 
 def prompts(character: str, count: int) -> list[str]:
-    """The trigger alone, then with scenes that no hat is asked for in; ``count`` in all."""
+    """``count`` scenes with the character, in which no hat is asked for."""
     rng = random.Random(f"asked of {character}")
     grounds = [
         name
         for name in list(INDEX)[:8]
         if name not in (CHARACTERS[character].body, CHARACTERS[character].detail, COLOUR)
     ]
-    asked = [TRIGGERS[character]] * (count // 2)
+    asked = []
     while len(asked) < count:
         words = (f"{rng.choice(grounds)} background", rng.choice(SIZES), rng.choice(list(PLACES.values())))
         asked.append(", ".join((TRIGGERS[character], *words)))
@@ -134,8 +135,8 @@ def verdict(name: str, unasked: float, asked: float) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--character", choices=tuple(TRIGGERS), default="mushroom")
-    parser.add_argument("--count", type=int, default=40, help="pictures a cell, half of them of the trigger alone")
+    parser.add_argument("--character", choices=tuple(TRIGGERS), default="ghost")
+    parser.add_argument("--count", type=int, default=40, help="pictures a cell")
     parser.add_argument("--epochs", type=int, default=12)
     args = parser.parse_args()
     lines = []
@@ -144,10 +145,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         for name, folder in write_sets(Path(scratch), args.character).items():
             home = Path(scratch) / f"home {name}"
-            job = train("LoRA", args.character, home, {"images": str(folder), "epochs": args.epochs})
+            settings = {"images": str(folder), "epochs": args.epochs, "text_encoder_lr": TEXT_ENCODER_LR}
+            job = train("LoRA", args.character, home, settings)
             file = job.files[max(job.files)]  # which epoch is best is another benchmark's question
             lines.append(verdict(name, *(hats(file, asked) for asked in (plain, told))))
             print(lines[-1], flush=True)
+            alone = hats(file, [TRIGGERS[args.character]] * (args.count // 2))
+            print(f"with the trigger word alone for a prompt, which says nothing of the scene: {alone:.0%}", flush=True)
     print("\n| tag | hat unasked | hat asked for | follows the prompt | goal | reached |\n|---|---|---|---|---|---|")
     print("\n".join(lines))
 

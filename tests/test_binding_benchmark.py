@@ -48,7 +48,7 @@ def test_only_the_hat_counts(character: str) -> None:
 def test_no_prompt_asks_for_the_hat() -> None:
     asked = prompts("robot", 40)
     assert len(asked) == 40
-    assert asked[:20] == [TRIGGERS["robot"]] * 20
+    assert all(prompt.startswith(f"{TRIGGERS['robot']}, ") for prompt in asked)
     assert all("green" not in prompt and "hat" not in prompt.split() for prompt in asked)
 
 
