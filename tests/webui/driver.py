@@ -73,10 +73,11 @@ class WebUI:
     address: str
     data: Path | None = None
 
-    def call(self, path: str, body: Any = None) -> Any:
-        """GET, or POST with a body."""
+    def call(self, path: str, body: Any = None, method: str | None = None) -> Any:
+        """GET, or POST (or ``method``) with a body."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.address + path, data, {"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.address + path, data, headers, method=method)
         with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             return json.load(answer)
 
@@ -101,17 +102,30 @@ class WebUI:
         return dict(self.call("/lora_trainer/v1/runs/current/status"))
 
     def wait_for(self, ready: Any) -> dict[str, Any]:
-        """The status when ``ready(status)`` is true."""
+        """The status of the run at hand when ``ready(status)`` is true."""
+        return self.until("/lora_trainer/v1/runs/current/status", ready)
+
+    def until(self, path: str, ready: Any) -> dict[str, Any]:
+        """What lies at ``path`` when ``ready`` of it is true."""
         end = time.monotonic() + PATIENCE_S
-        while time.monotonic() < end:
-            if ready(status := self.status()):
-                return status
+        while not ready(told := self.call(path)):
+            if time.monotonic() > end:
+                raise TimeoutError(f"after {PATIENCE_S} s: {told}")
             time.sleep(0.2)
-        raise TimeoutError(f"after {PATIENCE_S} s: {self.status()}")
+        return dict(told)
 
     def finished(self) -> dict[str, Any]:
         """The status when the run is over."""
         return self.wait_for(lambda status: status["state"] != "running" and not status["busy"])
+
+    def wait_in_log(self, ready: Any) -> None:
+        """Wait until ``ready`` of what the WebUI has printed is true."""
+        assert self.data is not None
+        end = time.monotonic() + PATIENCE_S
+        while not ready((self.data / "webui.log").read_bytes()):
+            if time.monotonic() > end:
+                raise TimeoutError(f"after {PATIENCE_S} s")
+            time.sleep(0.2)
 
     def events(self, run_id: str) -> list[dict[str, Any]]:
         """The run's events."""
@@ -120,13 +134,15 @@ class WebUI:
         return [json.loads(line) for line in lines.splitlines()]
 
 
-def furnish(data: Path, webui: Path, checkpoint: Path | None = None) -> None:
-    """Make a data folder: our extension and the probe, settings, ``checkpoint`` or Sprites (or ``webui``'s own)."""
+def furnish(data: Path, webui: Path, checkpoint: Path | None = None, *, ours: bool = True) -> None:
+    """Make a data folder: our extension and the probe (unless not ``ours``), settings, ``checkpoint`` or Sprites (or
+    ``webui``'s own)."""
     for folder in ("models/Stable-diffusion", "models/Lora", "extensions"):
         (data / folder).mkdir(parents=True)
     (data / "config.json").write_text(json.dumps(SETTINGS), encoding="utf-8")
-    link(ROOT, data / "extensions" / "lora-trainer")
-    link(Path(__file__).with_name("probe"), data / "extensions" / "lora-trainer-probe")
+    if ours:
+        link(ROOT, data / "extensions" / "lora-trainer")
+        link(Path(__file__).with_name("probe"), data / "extensions" / "lora-trainer-probe")
     if checkpoint:
         for file in (checkpoint, checkpoint.with_suffix(".yaml")):
             shutil.copyfile(file, data / "models" / "Stable-diffusion" / file.name)
