@@ -35,4 +35,4 @@ def test_a_reason_is_said_in_both_languages() -> None:
     reason = Reason("held_out_better", {"epoch": 7, "loss": 0.08312, "percent": 21.0})
     english = "Averaged with its neighbours, held-out loss is lowest at epoch 7: 0.0831 there, "
     assert reason.text() == english + "21 % below the base model's."
-    assert reason.text("zh") == "与相邻轮次平均后，验证损失在第 7 轮最低：该轮为 0.0831，比底模低 21%。"
+    assert reason.text("zh") == "与相邻轮次平均后，留出损失在第 7 轮最低：该轮为 0.0831，比底模低 21%。"

@@ -13,7 +13,7 @@ pytest.importorskip("playwright.sync_api")
 
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.ui.fake_run_server import FINISHED, Scene, app, made_grid
+from tests.ui.fake_run_server import FINISHED, Scene, app, made_grid, made_run
 from tests.ui.pages import CHROMIUM, SLOW_MS, bad_for_some, launch, served, shoot, shown
 
 pytestmark = [pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}"), pytest.mark.slow]
@@ -125,3 +125,28 @@ def test_pictures_are_drawn_ticked_and_added_to_the_set(browser: Browser, scene:
         assert ordered(scene, "projects/p1/adopt") == {"pictures": ["4", "3"]}
         expect(dialog.get_by_text("in the set", exact=True)).to_have_count(2)
         expect(dialog.get_by_label("Picture 2", exact=True)).to_be_disabled()
+
+
+def test_another_projects_run_is_told_where_this_one_has_none(browser: Browser, scene: Scene, address: str) -> None:
+    other = {**made_run(step=120), "id": "run-9", "project": "p2", "name": "other_char"}
+    with shown(browser, f"{address}#lt/p1/train") as tab:
+        expect(tab.locator("#lora_trainer_start")).to_have_text("Start training")
+        scene.other = other
+        expect(tab.get_by_text("“other_char” is training now", exact=False)).to_be_visible()
+        expect(tab.locator("#lora_trainer_start")).to_have_text("Add to queue")
+        shoot(tab, "other-run")
+        scene.other = None
+        expect(tab.locator("#lora_trainer_start")).to_have_text("Start training")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("state", ["plan_problem", "results_empty"])
+def test_what_is_missing_can_be_read_by_all(
+    browser: Browser, scene: Scene, address: str, state: str, theme: str
+) -> None:
+    problem = {"field": "images", "message": "There are no images yet."}
+    scene.plan = {"problems": [problem], "sentence": "", "texts": {}} if state == "plan_problem" else {}
+    step = "train" if state == "plan_problem" else "results"
+    with shown(browser, f"{address}#lt/p1/{step}", theme=theme) as tab:
+        tab.wait_for_selector(".lt-notice-problem" if step == "train" else ".lt-empty p")
+        assert bad_for_some(tab) == []

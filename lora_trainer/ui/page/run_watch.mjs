@@ -47,9 +47,10 @@ async function look() {
         const current = await statusOf("current", known);
         const own = current.id !== null && belongs(current, project) ? current : await lastOf(project, known);
         if (state.project !== project) return true;
-        state.other = current !== own && isGoing(current) ? current : null;
-        state.busy = Boolean(current.busy);
-        take(own, known);
+        const other = current !== own && isGoing(current) ? current : null, busy = Boolean(current.busy);
+        const around = busy !== Boolean(state.busy) || (other && other.id) !== (state.other && state.other.id);
+        Object.assign(state, {other, busy});
+        take(own, known, around);
     } catch (error) {
         if (!state.lost) {
             state.lost = true;
@@ -69,8 +70,9 @@ async function lastOf(project, known) {
     return known && known.id === id && !isGoing(known) ? known : statusOf(id, known && known.id === id ? known : null);
 }
 
-function take(run, known) {
-    const changed = state.lost || run !== known;
+/** Keep the project's run and tell it, where it has changed or `around` it something has: what else trains. */
+function take(run, known, around) {
+    const changed = state.lost || around || run !== known;
     state.lost = false;
     state.run = run;
     if (!changed) return;

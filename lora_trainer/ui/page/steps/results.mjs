@@ -50,7 +50,7 @@ function mount(node) {
         make("div", {class: "lt-row"}, p.seeds, sizeSlider(p))), p.part, p.told,
     make("div", {class: "lt-compared"}, p.cells.node, p.card.node));
     p.scoreFold = fold(say("results.scores"), () => [p.scores]);
-    replace(node, p.runs, p.empty, p.full, p.scoreFold, p.files.node, p.papers);
+    replace(node, make("h2", {class: "lt-away"}, say("shell.step_results")), p.runs, p.empty, p.full, p.scoreFold, p.files.node, p.papers);
     on("run", () => load(p));
     on("project", () => {
         p.wanted = "";

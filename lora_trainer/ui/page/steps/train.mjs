@@ -37,7 +37,7 @@ function mount(node) {
     p.lockedPlace = make("div", {});
     p.locked = fold(say("train.settings"), () => [p.lockedPlace]);
     p.empty = make("p", {class: "lt-muted"}, say("train.no_project"));
-    replace(node, p.empty, p.lost, p.other, p.planPlace, p.run.node, p.queue.node, p.locked);
+    replace(node, make("h2", {class: "lt-away"}, say("shell.step_train")), p.empty, p.lost, p.other, p.planPlace, p.run.node, p.queue.node, p.locked);
     on("run", () => show(p));
     on("project", () => {
         if (p.project !== (state.project && state.project.id)) p.wanted = "";
