@@ -8,15 +8,16 @@ import threading
 from collections.abc import Callable
 from functools import cache
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modules import script_callbacks
 
 from lora_trainer.host import compat, webui_options
-from lora_trainer.host.webui import WebUIHost
-from lora_trainer.host.webui_model import checkpoint_family, checkpoint_title
-from lora_trainer.host.worker import Worker
 from lora_trainer.language import translate
+
+if TYPE_CHECKING:
+    from lora_trainer.host.webui import WebUIHost
+    from lora_trainer.host.worker import Worker
 
 log = logging.getLogger(__name__)
 LOOK_S = 3.0  # after the WebUI's start, which comes first
@@ -27,12 +28,16 @@ NAME, ELEM_ID = "Train LoRA", "lora_trainer"
 @cache
 def host() -> WebUIHost:
     """The one host."""
+    from lora_trainer.host.webui import WebUIHost
+
     return WebUIHost()
 
 
 @cache
 def worker() -> Worker:
     """The one worker."""
+    from lora_trainer.host.worker import Worker
+
     return Worker(host())
 
 
@@ -45,6 +50,8 @@ def problem() -> str | None:
 
 def hooks(kind: type[Any]) -> Any:
     """What the WebUI adds to our routes. Equal as long as its flags are, so that *Reload UI* leaves our services be."""
+    from lora_trainer.host.webui_model import checkpoint_family, checkpoint_title
+
     return kind(
         language=webui_options.language,
         checkpoint=checkpoint_title,
@@ -71,22 +78,20 @@ def register(tab: Callable[[], ModuleType], api: Callable[[], ModuleType]) -> No
             blocks = tab().build(paste=compat.connect_paste, language=webui_options.language)
         return [(blocks, NAME, ELEM_ID)]
 
-    def routes(app: Any) -> None:
+    def answer(app: Any) -> None:
         try:
-            api().add_routes(app, worker(), hooks(api().Hooks))
+            host().page_opens()
+            if problem() is None:
+                api().add_routes(app, worker(), hooks(api().Hooks))
+                _look_later()
         except Exception:
             log.exception("LoRA Trainer cannot answer")
-        else:
-            _look_later()
 
     def started(demo: Any, app: Any) -> None:
-        host().page_opens()
-        if problem() is not None:
-            return
         if demo is None:  # with --nowebui: who reaches the API shall find it whole
-            routes(app)
+            answer(app)
         else:  # the page asks again until it is answered, so that nobody waits for it at the start
-            threading.Thread(target=routes, args=(app,), name="lora_trainer routes", daemon=True).start()
+            threading.Thread(target=answer, args=(app,), name="lora_trainer routes", daemon=True).start()
 
     script_callbacks.on_ui_settings(webui_options.add_options)
     script_callbacks.on_ui_tabs(tabs)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modules import paths, shared
 
 from lora_trainer.host import compat
 from lora_trainer.language import English, translate
-from lora_trainer.tagging.download import Sources
+
+if TYPE_CHECKING:
+    from lora_trainer.tagging.download import Sources
 
 SECTION = ("lora_trainer", "LoRA Trainer")
 LORAS, RUNS, LANGUAGE = "lora_trainer_loras", "lora_trainer_runs", "lora_trainer_language"
@@ -42,6 +45,8 @@ def runs() -> Path:
 
 def tagger_sources() -> Sources:
     """Where tagging models lie: also where the tagger extension keeps its own; and where they are fetched from."""
+    from lora_trainer.tagging.download import Sources
+
     return Sources(folder=_folder(MODELS, "taggers"), caches=compat.tagger_caches(), endpoint=_chosen(MIRROR))
 
 
