@@ -169,6 +169,12 @@ def cells_of(outlook: Outlook) -> int:
     return prompts_of(outlook) * (1 + epochs * len(grid.grid_weights))
 
 
+def between_epochs(outlook: Outlook) -> int:
+    """How many previews are drawn within the epochs."""
+    every = outlook.settings.samples.sample_every_n_steps
+    return prompts_of(outlook) * (outlook.steps // every) if every else 0
+
+
 def files_of(outlook: Outlook) -> list[int]:
     """The epochs that get a file."""
     plan = outlook.plan
@@ -180,7 +186,8 @@ def seconds_of(outlook: Outlook) -> float | None:
     if outlook.pace is None:
         return None
     count = len(outlook.dataset.examples)
-    return outlook.pace.total(outlook.steps, outlook.plan.epochs, cells_of(outlook), count)
+    cells = cells_of(outlook) + between_epochs(outlook)
+    return outlook.pace.total(outlook.steps, outlook.plan.epochs, cells, count)
 
 
 def rooms_of(outlook: Outlook, runs: Path) -> dict[str, dict[str, int] | None]:
@@ -193,7 +200,7 @@ def rooms_of(outlook: Outlook, runs: Path) -> dict[str, dict[str, int] | None]:
     examples, texts = len(outlook.dataset.examples), captions.caption_variants if varied else 1
     files = len(files_of(outlook)) if outlook.dataset.learnt else 0
     kept = min(files, settings.output.save_last_n_epochs or files)
-    previews = outlook.plan.epochs * prompts_of(outlook) if files else 0
+    previews = outlook.plan.epochs * prompts_of(outlook) + between_epochs(outlook) if files else 0
     pictures = cells_of(outlook) * 2 + previews  # the sheet holds them once more
     need = disk.needed(model, settings, disk.Size(examples, examples * texts, kept, pictures))
     return {

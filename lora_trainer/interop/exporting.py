@@ -61,7 +61,9 @@ def to_kohya(settings: Settings) -> Exported:
         **_network(settings),
         **_learning(settings),
         **_length(settings),
-        **({"sample_prompts": PROMPT_FILE, "sample_every_n_epochs": 1} if lines else {}),
+        **({"sample_prompts": PROMPT_FILE} if lines else {}),
+        # With a number of epochs, theirs passes over the number of steps.
+        **({"sample_every_n_epochs": 1} if lines and not flat["sample_every_n_steps"] else {}),
         "dataset_config": DATASET_FILE,
     }
     if flat["mask_dir"]:

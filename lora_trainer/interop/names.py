@@ -16,7 +16,7 @@ SAME_NAME = """
     loss_type huber_schedule huber_c huber_scale min_snr_gamma debiased_estimation_loss v_pred_like_loss
     prior_loss_weight noise_offset noise_offset_random_strength adaptive_noise_scale multires_noise_iterations
     multires_noise_discount ip_noise_gamma ip_noise_gamma_random_strength min_timestep max_timestep
-    zero_terminal_snr sample_prompts
+    zero_terminal_snr sample_prompts sample_every_n_steps
     save_precision save_every_n_epochs save_every_n_steps save_last_n_epochs training_comment
 """
 # kohya's argument: our setting, with the same meaning and unit.
@@ -104,7 +104,7 @@ REASONS = {
         save_last_n_epochs_state save_last_n_steps_state save_state_on_train_end save_last_n_steps
         """,
     "previews": """
-        sample_sampler sample_every_n_steps sample_every_n_epochs sample_at_first enable_preview
+        sample_sampler sample_every_n_epochs sample_at_first enable_preview
         randomly_choice_prompt
         """,
     "validation": """

@@ -13,6 +13,8 @@ class SampleSettings(Group):
 
     sample_prompts: tuple[str, ...] = ()
     """Prompts of the previews and of the grid; none means: made from your captions."""
+    sample_every_n_steps: int = shown(limited(0, low=0, high=1_000_000), unit="steps")
+    """Draw the previews every so many steps as well, between the epochs; 0 means never."""
     negative_prompt: str = ""
     """What the previews should not show."""
     sample_steps: int = shown(limited(20, low=1, high=150), unit="steps")

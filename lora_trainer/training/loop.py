@@ -64,7 +64,7 @@ def train(learner: Learner, lesson: Lesson, commands: Commands) -> Iterator[Even
             every = lesson.settings.output.save_every_n_steps
             if every and step.number % every == 0 and learner.team.first:
                 yield save_step(learner, lesson, step)
-            if commands.wants_sample() and learner.team.first:
+            if wants_sample(lesson, step, commands) and learner.team.first:
                 yield from sample(learner, lesson, step, commands)
         if learner.team.first:
             yield from close_epoch(learner, lesson, epoch, commands)
@@ -174,6 +174,14 @@ def validate(learner: Learner, lesson: Lesson, epoch: int) -> Iterator[Validated
     if epoch == 1:
         yield Validated(epoch=0, **{name: exam.base() for name, exam in exams.items()})
     yield Validated(epoch=epoch, **{name: exam.mark() for name, exam in exams.items()})
+
+
+def wants_sample(lesson: Lesson, step: Step, commands: Commands) -> bool:
+    """Whether previews are drawn after a step: because they were asked for, or the settings say so. After an epoch's
+    last step its own come."""
+    asked, every = commands.wants_sample(), lesson.settings.samples.sample_every_n_steps
+    ends = step.number == lesson.plan.steps or step.number % lesson.plan.steps_per_epoch == 0
+    return asked or (every > 0 and step.number % every == 0 and not ends)
 
 
 def sample(learner: Learner, lesson: Lesson, step: Step, commands: Commands) -> Iterator[Previewed]:

@@ -129,6 +129,7 @@ RUNS: dict[str, dict[str, Any]] = {
         "save_precision": "fp32",
         "save_every_n_epochs": 2,
         "save_every_n_steps": 100,
+        "sample_every_n_steps": 50,
         "save_last_n_epochs": 3,
         "training_comment": 'note "1"',
     },

@@ -182,6 +182,20 @@ def test_which_files_are_written_and_kept(make: Make, tmp_path: Path) -> None:
     assert names == ["my_lora-000004.safetensors", "my_lora-000005.safetensors", *steps]
 
 
+def test_previews_within_epochs_change_nothing(make: Make, tmp_path: Path) -> None:
+    losses, files, drawn = [], [], []
+    for every in (0, 1):
+        events = train(make(epochs=2, sample_every_n_steps=every, sample_steps=1), tmp_path / str(every))
+        losses.append([event.loss for event in of(events, Stepped)])
+        files.append([Path(event.path).name for event in of(events, Saved)])
+        drawn.append([(event.epoch, event.step) for event in of(events, Previewed) if event.index == 0])
+    assert losses[0] == losses[1] and files[0] == files[1]
+    steps = len(losses[0]) // 2  # of an epoch, whose last step has the epoch's own previews
+    within = [(epoch, number) for epoch in (1, 2) for number in range((epoch - 1) * steps + 1, epoch * steps)]
+    both = sorted([*within, (1, 0), (2, 0)], key=lambda one: (one[0], one[1] or 1e9))
+    assert within and drawn == [[(1, 0), (2, 0)], both]
+
+
 def test_batches_gathered_are_the_batch_of_all_their_images(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
