@@ -8,15 +8,16 @@ import socket
 import threading
 import time
 import webbrowser
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
+from starlette.datastructures import MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lora_trainer.api import Hooks, add_routes
 from lora_trainer.api.edge import ASK_AGAIN
@@ -54,7 +55,7 @@ def page(worker: Worker) -> FastAPI:
     app.add_middleware(GZipMiddleware, minimum_size=1000)
     # A name of another site may lead here (DNS rebinding).
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, "localhost"])
-    app.middleware("http")(_guarded)
+    app.add_middleware(Guard)
     add_routes(app, worker, _hooks(worker))
 
     @app.get("/", include_in_schema=False)
@@ -74,11 +75,25 @@ def _hooks(worker: Worker) -> Hooks:
     return Hooks(checkpoint=lambda: worker.host.checkpoint().title, family=family)
 
 
-async def _guarded(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Keep the page from asking other sites for anything, and from being shown inside one."""
-    response = await call_next(request)
-    response.headers.setdefault("Content-Security-Policy", POLICY)
-    return response
+class Guard:
+    """Keeps the page from asking other sites for anything, and from being shown inside one.
+
+    It only adds a header to what is sent: Starlette's own kind of middleware would pass every event of a stream from
+    task to task, and complain when the server ends with one open.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).setdefault("Content-Security-Policy", POLICY)
+            await send(message)
+
+        await self.app(scope, receive, guarded if scope["type"] == "http" else send)
 
 
 def _listening(port: int) -> socket.socket:

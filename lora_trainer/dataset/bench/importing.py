@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from PIL import Image
 
@@ -34,6 +35,7 @@ OURS = ".lora_trainer"  # in a set: what the bench keeps about it; hidden, so th
 CHUNK = 1 << 20
 MOST_IMAGE, MOST_CAPTION = 2 << 30, 16 << 20  # bytes
 ARCHIVE = ".zip"
+T = TypeVar("T")
 
 
 class _Unusable(Exception):
@@ -71,7 +73,7 @@ def import_images(
             desk = _Desk(folder)
             stack.callback(desk.clear)
             others = Others()
-            found = list(_gathered(sources, folder, (others, limits or Limits()), stack))
+            found = list(_until(stop, tally, _gathered(sources, folder, (others, limits or Limits()), stack)))
             yield from (note for note in found if isinstance(note, Noted))
             yield from _copied([one for one in found if isinstance(one, Incoming)], desk, tally, stop)
             desk.set_repeats(tally)
@@ -100,10 +102,7 @@ def use_in_place(folder: Path, stop: Stop = never) -> Iterator[Event]:
         elif own:
             unseen[shown(str(place.relative_to(folder)))] = len(own)
     yield from (Noted(key="unseen", name=name, values={"count": count}) for name, count in unseen.items())
-    for done, image in enumerate(images, start=1):
-        if stop():
-            tally.outcome = "stopped"
-            break
+    for done, image in enumerate(_until(stop, tally, images), start=1):
         name = image.relative_to(folder).as_posix()
         try:
             _check(image, shown(name))
@@ -136,13 +135,18 @@ def _gathered(
     yield from from_files(files, others)
 
 
-def _copied(incoming: Sequence[Incoming], desk: _Desk, tally: _Tally, stop: Stop) -> Iterator[Event]:
-    """Copy one image after the other."""
-    yield Progress(stage="importing", done=0, total=len(incoming))
-    for done, one in enumerate(incoming, start=1):
+def _until(stop: Stop, tally: _Tally, found: Iterable[T]) -> Iterator[T]:
+    for one in found:  # there may be very many
         if stop():
             tally.outcome = "stopped"
             return
+        yield one
+
+
+def _copied(incoming: Sequence[Incoming], desk: _Desk, tally: _Tally, stop: Stop) -> Iterator[Event]:
+    """Copy one image after the other."""
+    yield Progress(stage="importing", done=0, total=len(incoming))
+    for done, one in enumerate(_until(stop, tally, incoming), start=1):
         try:
             path, new = desk.take(one)
         except _Unusable as error:

@@ -335,7 +335,9 @@ def test_a_file_that_cannot_be_read_is_no_reason_to_stop(
 def test_stopped_and_gone_on(source: Path, set_folder: Path) -> None:
     for name in "abcd":
         save(source / f"{name}.png", caption=name)
-    answers = iter([False, False, True])
+    at_once = story(import_images([source], set_folder, stop=lambda: True)).made
+    assert (at_once.outcome, at_once.images) == ("stopped", ())
+    answers = iter([*[False] * 4, False, False, True])  # asked while they are gathered, too
     told = story(import_images([source], set_folder, stop=lambda: next(answers)))
     assert (told.made.outcome, told.made.images) == ("stopped", ("a.png", "b.png"))
     again = brought(source, into=set_folder)
