@@ -135,7 +135,7 @@ def running() -> Iterator[bool]:
         home = Path(scratch)
         paths = Paths(loras=home / "loras", runs=home / "runs", checkpoints=home)
         run = long_run(paths)
-        worker: Any = Worker(SimpleNamespace(paths=paths))  # type: ignore[arg-type]
+        worker: Any = Worker(SimpleNamespace(paths=paths))
         app = page(worker)
         clock = time.perf_counter()
         used = asyncio.run(seconds(app, 1, lambda number: -1))

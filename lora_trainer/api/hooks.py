@@ -24,6 +24,8 @@ class Hooks:
     """Fields of an infotext that the host wants named."""
     password: Password | None = None
     """Whether a user and a password may use the API; None where it asks for none."""
+    defaults: Callable[[], Mapping[str, str]] = dict
+    """With what new projects begin: ``preset``, an id or the name of one of the user's own, and ``tagger``."""
     sources: Callable[[], Sources] | None = None
     """Where tagging models lie and come from; None: the hub's usual ways."""
     listening: bool = False

@@ -14,6 +14,8 @@ from lora_trainer.api.effective import settings_of
 from lora_trainer.api.services import Services
 from lora_trainer.dataset.scan import folder_of
 from lora_trainer.errors import BadDataset, BadSettings, UserError
+from lora_trainer.language import translate
+from lora_trainer.presets.composing import find_built_in
 from lora_trainer.project import reading
 from lora_trainer.project.images import ImageIndex, look_through
 from lora_trainer.project.length import balance_of, groups
@@ -42,7 +44,18 @@ def _add_list(router: APIRouter, services: Services) -> None:
     @router.post("/projects", tags=TAGS, summary="Make a project", status_code=201, dependencies=[Depends(own_page)])
     def create(body: dict[str, Any] = BODY, language: str = LANGUAGE) -> dict[str, Any]:
         made = projects.create(reading.text(body, "name"), reading.choice(body, "goal", GOALS[0], GOALS))
+        _begin_as_usual(made, services)
         return whole(made, services, language)
+
+
+def _begin_as_usual(project: Project, services: Services) -> None:
+    """Give a new project the preset that the host's settings name; one that is gone counts for nothing."""
+    wanted = services.hooks.defaults().get("preset", "")
+    if not wanted:
+        return
+    own = next((one.id for one in services.presets.list() if wanted in (one.id, one.name)), "")
+    if own or find_built_in(wanted):
+        project.change({"preset": own or wanted})
 
 
 def _add_one(router: APIRouter, services: Services) -> None:
@@ -113,6 +126,7 @@ def whole(project: Project, services: Services, language: str) -> dict[str, Any]
         **dict.fromkeys(("count", "tagged", "derived", "reg"), 0),
         "folders": [],
         "sentence": "",
+        "note": _shared(project, services, language),
         "problem": None,
     }
     try:
@@ -123,6 +137,13 @@ def whole(project: Project, services: Services, language: str) -> dict[str, Any]
     told.update(can_undo=undo is not None, undo_text=undo.text(language) if undo else "")
     told.update(can_redo=redo is not None, redo_text=redo.text(language) if redo else "")
     return told
+
+
+def _shared(project: Project, services: Services, language: str) -> str:
+    """What to know of a set that lies where another project's does, as after *Train further*; empty otherwise."""
+    own = project.images_folder.resolve()
+    others = [one for one in services.projects.list() if one.id != project.id and one.images_folder.resolve() == own]
+    return translate("project.shared", language, name=others[0].read()["name"]) if others else ""
 
 
 def _tell_set(told: dict[str, Any], project: Project, services: Services, language: str) -> None:

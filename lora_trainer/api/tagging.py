@@ -26,7 +26,7 @@ def add(router: APIRouter, services: Services) -> None:
     worker, projects = services.worker, services.projects
     usual = Sources(folder=projects.root.parent / OFFLINE)
     taggers = Taggers(worker.host, services.hooks.sources or (lambda: usual))
-    tagging = Tagging(taggers, services.tasks, lambda: worker.busy)
+    tagging = Tagging(taggers, services.tasks, lambda: worker.busy, lambda: services.hooks.defaults().get("tagger", ""))
 
     @router.get("/taggers", summary="All taggers, and whether their models are on this computer", **VIEW)
     def options(language: str = LANGUAGE) -> list[dict[str, Any]]:

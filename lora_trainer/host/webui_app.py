@@ -58,6 +58,7 @@ def hooks(kind: type[Any]) -> Any:
         family=checkpoint_family,
         extras=compat.infotext_fields,
         password=compat.is_api_user if compat.has_api_password() else None,
+        defaults=webui_options.defaults,
         sources=webui_options.tagger_sources,
         listening=compat.listens(),
         login=compat.has_login(),

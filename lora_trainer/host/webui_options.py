@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SECTION = ("lora_trainer", "LoRA Trainer")
 LORAS, RUNS, LANGUAGE = "lora_trainer_loras", "lora_trainer_runs", "lora_trainer_language"
+PRESET, TAGGER = "lora_trainer_preset", "lora_trainer_tagger"
 MIRROR, MODELS = "lora_trainer_mirror", "lora_trainer_taggers"
 FOLDERS = (LORAS, RUNS, MODELS)
 LANGUAGES = {"English": "en", "中文": "zh"}
@@ -23,7 +24,7 @@ AUTO = "auto"
 
 def add_options() -> None:
     """Add the section. The WebUI's own localization translates its words."""
-    for name in (LORAS, RUNS, MODELS, MIRROR):
+    for name in (LORAS, RUNS, PRESET, TAGGER, MODELS, MIRROR):
         compat.add_option(name, "", _said(name), SECTION, restricted=name in FOLDERS)
     compat.add_option(LANGUAGE, AUTO, _said(LANGUAGE), SECTION, choices=(AUTO, *LANGUAGES))
 
@@ -48,6 +49,11 @@ def tagger_sources() -> Sources:
     from lora_trainer.tagging.download import Sources
 
     return Sources(folder=_folder(MODELS, "taggers"), caches=compat.tagger_caches(), endpoint=_chosen(MIRROR))
+
+
+def defaults() -> dict[str, str]:
+    """With what new projects begin: a preset by its id or its name, a tagger; empty: the usual ones."""
+    return {"preset": _chosen(PRESET), "tagger": _chosen(TAGGER)}
 
 
 def _folder(name: str, usual: str) -> Path:

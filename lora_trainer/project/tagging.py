@@ -96,15 +96,21 @@ class TaggingOptions:
 class Tagging:
     """Tags the images of projects with any tagger. All methods may be called from any thread."""
 
-    def __init__(self, taggers: Taggers, tasks: Tasks, training: Callable[[], bool]) -> None:
-        """``training`` tells whether a run goes on, which has the card for itself."""
-        self.taggers = taggers
+    def __init__(
+        self, taggers: Taggers, tasks: Tasks, training: Callable[[], bool], usual: Callable[[], str] = str
+    ) -> None:
+        """``training`` tells whether a run goes on, which has the card for itself; ``usual`` names the tagger that a
+        project begins with, where it is another than the first."""
+        self.taggers, self._usual = taggers, usual
         self._tasks, self._training = tasks, training
 
     def options(self, project: Project) -> TaggingOptions:
         """What was used last in this project."""
+        wanted = self._usual()
+        known = wanted in {one.name for one in self.taggers.options()} if wanted else False
+        usual = {"tagger": wanted} if known else {}
         try:
-            return TaggingOptions.read(project.read().get(OPTIONS, {}))
+            return TaggingOptions.read({**usual, **project.read().get(OPTIONS, {})})
         except UserError:  # of another version
             return TaggingOptions()
 

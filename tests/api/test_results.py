@@ -132,3 +132,10 @@ def test_train_further_makes_a_project_of_the_same_settings(client: TestClient, 
     assert (project["images"], project["in_place"]) == ("/somewhere", True)
     assert "name" not in settings
     assert json.dumps(project)
+
+
+def test_a_set_of_two_projects_is_told_so(client: TestClient, run: str, home: Path) -> None:
+    assert client.get(f"projects/{client.post('projects', json={}).json()['id']}").json()["note"] == ""
+    first, second = (client.post(f"runs/{run}/further", json={"epoch": epoch}).json()["id"] for epoch in (1, 2))
+    name = client.get(f"projects/{first}").json()["name"]
+    assert name in client.get(f"projects/{second}?lang=en").json()["note"]

@@ -85,7 +85,8 @@ def test_our_section_of_the_settings(paper: Paper, app_module: Any, monkeypatch:
     assert all(info.section == ("lora_trainer", "LoRA Trainer") and info.label for info in added.values())
     restricted = {name for name, info in added.items() if info.restrict_api}
     assert restricted == {"lora_trainer_loras", "lora_trainer_runs", "lora_trainer_taggers"}
-    assert set(added) - restricted == {"lora_trainer_language", "lora_trainer_mirror"}
+    others = {"language", "mirror", "preset", "tagger"}
+    assert set(added) - restricted == {f"lora_trainer_{name}" for name in others}
 
 
 def test_what_the_user_chose_there(paper: Paper, app_module: Any) -> None:
@@ -99,6 +100,26 @@ def test_what_the_user_chose_there(paper: Paper, app_module: Any) -> None:
     assert (options.runs(), options.loras()) == (Path("/elsewhere/runs"), paper.loras / "mine")
     assert options.language() == "zh"
     assert options.tagger_sources().endpoint == "https://mirror.example"
+
+
+def test_what_new_projects_begin_with(paper: Paper, app_module: Any) -> None:
+    client = started(paper)
+    headers = {"content-type": "application/json"}
+
+    def made() -> tuple[str, str]:
+        project = client.post("projects", content="{}", headers=headers).json()
+        return project["preset"], client.get(f"projects/{project['id']}/tagging").json()["tagger"]
+
+    usual = made()
+    assert usual[0] == "auto"
+    saved = client.post("presets", json={"name": "mine", "settings": {"epochs": 3}}).json()
+    chosen = vars(sys.modules["modules.shared"].opts)
+    chosen.update(lora_trainer_preset="mine", lora_trainer_tagger="wd-vit-tagger-v3")
+    assert made() == (saved["id"], "wd-vit-tagger-v3")
+    chosen.update(lora_trainer_preset="style-sdxl-12", lora_trainer_tagger="")
+    assert made() == ("style-sdxl-12", usual[1])
+    chosen.update(lora_trainer_preset="gone", lora_trainer_tagger="gone")
+    assert made() == usual
 
 
 def test_a_page_does_not_wait_for_the_routes(paper: Paper, app_module: Any) -> None:

@@ -77,9 +77,9 @@ function show(parts, project) {
     parts.drop.full(full);
     parts.introduction.hidden = full;
     parts.top.classList.toggle("lt-first", !full);
-    const wrong = project && project.problem ? project.problem.message : "";
-    if (parts.problem.textContent !== wrong) parts.problem.replaceChildren(...(wrong ? [notice("problem", wrong)] : []));
-    parts.problem.hidden = !wrong;
+    const wrong = project && project.problem ? project.problem.message : "", told = wrong || (project && project.note) || "";
+    if (parts.problem.textContent !== told) parts.problem.replaceChildren(...(told ? [notice(wrong ? "problem" : "note", told)] : []));
+    parts.problem.hidden = !told;
     if (!project) return;
     parts.about.show(project);
     parts.repeats.show(project);
