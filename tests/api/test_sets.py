@@ -139,7 +139,7 @@ def test_a_folder_in_place_and_by_path(page: Page, tmp_path: Path) -> None:
     folder = tmp_path / "mine <b>"
     save(folder / "7_side" / "a.png", caption="mychr")
     told = page.task("import", {"path": f'"{folder}"', "in_place": True})
-    assert told["state"] == "done" and "used where they lie" in told["message"]
+    assert told["state"] == "done" and "is used where it lies" in told["message"]
     assert page.get()["images"] == str(folder) and page.get()["in_place"] is True
     assert page.get()["folders"] == [{"path": "7_side", "images": 1, "repeats": 7}]
     page.post("undo")
