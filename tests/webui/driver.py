@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 import os
@@ -118,6 +119,16 @@ class WebUI:
         """The status when the run is over."""
         return self.wait_for(lambda status: status["state"] != "running" and not status["busy"])
 
+    def wait_for_us(self) -> None:
+        """Wait until our routes answer, which come a moment after the WebUI's page."""
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            with contextlib.suppress(urllib.error.HTTPError):
+                self.call("/lora_trainer/v1/about")
+                return
+            time.sleep(0.2)
+        raise TimeoutError(f"no answer after {PATIENCE_S} s")
+
     def wait_in_log(self, ready: Any) -> None:
         """Wait until ``ready`` of what the WebUI has printed is true."""
         assert self.data is not None
@@ -197,4 +208,7 @@ def launch(how: Start, data: Path) -> tuple[WebUI, subprocess.Popen[bytes]]:
             process.kill()
             raise RuntimeError(f"the WebUI did not start:\n{log.read_text(encoding='utf-8', errors='replace')[-3000:]}")
         time.sleep(0.5)
-    return WebUI(f"http://127.0.0.1:{port}", data), process
+    started = WebUI(f"http://127.0.0.1:{port}", data)
+    if (data / "extensions" / "lora-trainer").exists() and not how.without:
+        started.wait_for_us()
+    return started, process
