@@ -65,18 +65,18 @@ def _add_removals(router: APIRouter, services: Services) -> None:
 
 
 def _add_enlarging(router: APIRouter, services: Services) -> None:
-    projects, tasks, models = services.projects, services.tasks, services.worker.host.paths
+    projects, tasks, host = services.projects, services.tasks, services.worker.host
 
     @router.post("/projects/{project_id}/crop", summary="Crop images; the originals are set aside", **TASK)
     def crop(project_id: str, body: dict[str, Any] = BODY) -> dict[str, str]:
         project = projects.find(project_id)
-        work = cropping(project, body, models.faces, settings_of(project, services))
+        work = cropping(project, body, host.paths.faces, settings_of(project, services))
         return {"task": tasks.start(project, "crop", work).id}
 
     @router.post("/projects/{project_id}/derive", summary="Make faces, parts or mirror images", **TASK)
     def derive(project_id: str, body: dict[str, Any] = BODY) -> dict[str, str]:
         project = projects.find(project_id)
-        work = deriving(project, body, models.faces, settings_of(project, services))
+        work = deriving(project, body, host.paths.faces, settings_of(project, services))
         return {"task": tasks.start(project, "derive", work).id}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -23,7 +24,7 @@ from tests.tiny import write_checkpoint
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
 (EXAMPLE,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-(CURL,) = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
+CURL = "\n".join(re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL))
 
 
 def app_on(home: Path, checkpoint: Path) -> FastAPI:
@@ -69,7 +70,34 @@ def test_the_python_example(address: str, tmp_path: Path, capsys: pytest.Capture
 def test_the_curl_lines_name_real_routes(home: Path, tmp_path: Path) -> None:
     paths = app_on(home, write_checkpoint(tmp_path)).openapi()["paths"]
     known = [re.compile(re.sub(r"\{\w+\}", "[^/]+", path)) for path in paths]
-    named = re.findall(r"\$BASE(/[\w/]+)", CURL)
-    assert len(named) >= 7
+    named = re.findall(r"\$BASE(/[\w/$]+)", CURL)
+    named += re.findall(r"`(?:GET|POST|PUT|PATCH|DELETE) (?!tasks/ID`)/?([\w/]+)", PAGE)
+    assert len(named) >= 25
     for path in named:
-        assert any(one.fullmatch(PREFIX + path) for one in known), path
+        assert any(one.fullmatch(f"{PREFIX}/{path.lstrip('/')}") for one in known), path
+
+
+def test_every_area_is_described_and_has_an_example(home: Path, tmp_path: Path) -> None:
+    paths = app_on(home, write_checkpoint(tmp_path)).openapi()["paths"]
+    areas: dict[str, set[str]] = {}
+    for path, methods in paths.items():
+        for operation in methods.values():
+            for tag in operation["tags"]:
+                areas.setdefault(tag, set()).add(re.sub(r"\{\w+\}", "[^/]+", path))
+    assert {match for match in re.findall(r"^\| `(\w+)` \|", PAGE, re.M)} == set(areas)
+    named = [PREFIX + path for path in re.findall(r"\$BASE(/[\w/$]+)", CURL)]
+    for tag, own in areas.items():
+        assert any(re.fullmatch(one, path) for one in own for path in named), tag
+
+
+def test_the_curl_bodies_are_known_to_the_schema(home: Path, tmp_path: Path) -> None:
+    paths = app_on(home, write_checkpoint(tmp_path)).openapi()["paths"]
+    lines = re.sub(r"\\\n\s*", " ", CURL).split("\n")
+    found = [(line, match) for line in lines if (match := re.search(r"\$BASE(/[\w/$]+) +-d '(\{.*\})'", line))]
+    assert len(found) >= 12
+    for line, match in found:
+        method = "patch" if "PATCH" in line else "post"
+        body = json.loads(match[2].replace("'$ID'", "ID"))
+        path = next(p for p in paths if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", p), PREFIX + match[1]))
+        schema = paths[path][method]["requestBody"]["content"]["application/json"]["schema"]
+        assert set(body) <= set(schema.get("properties", {})), line
