@@ -100,7 +100,8 @@ def inject(parts: Parts, network: NetworkSettings, optimizer: OptimizerSettings,
             _start(layer, wanted, planned[key], generator)
         if key in entries:
             fill(layer, entries[key])
-        layer.requires_grad_(key in planned)
+        for factor in layer.factors.values():  # the frozen layer beneath stays frozen
+            factor.requires_grad_(key in planned)
     return Adapter(parts, wanted, rates, [(part, layers[key]) for key, part in planned.items()])
 
 

@@ -92,6 +92,15 @@ def test_every_type_begins_as_the_model_and_learns(parts: Parts, kind: str) -> N
     assert losses[2] < losses[1] < losses[0]
 
 
+def test_nothing_but_the_adapter_has_gradients(parts: Parts) -> None:
+    adapter = inject(parts, network("LoCon"), RATES, seed=1)
+    learns = {id(parameter) for parameter in adapter.parameters}
+    modules = (parts.unet, *(encoder.module for encoder in parts.text_encoders))
+    assert learns == {id(p) for module in modules for p in module.parameters() if p.requires_grad}
+    adapter.close()
+    assert not any(p.requires_grad for module in modules for p in module.parameters())
+
+
 def test_the_same_seed_gives_the_same_start_whatever_else_draws(parts: Parts) -> None:
     first = inject(parts, network("LoHa"), RATES, seed=7).parameters
     torch.rand(5)
