@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -37,9 +38,9 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    made = Server(tmp_path_factory.mktemp("states"))
+@pytest.fixture()
+def server(tmp_path: Path) -> Iterator[Server]:
+    made = Server(tmp_path)
     made.start()
     yield made
     made.kill()
@@ -60,6 +61,14 @@ def look(tab: Page, state: str, language: str) -> None:
     assert bad_for_some(tab) == [], state
 
 
+def unfold(tab: Page) -> None:
+    """Open everything that is folded; what is inside is made when it is first opened."""
+    tab.evaluate(
+        "() => document.querySelectorAll('.lt-step:not([hidden]) details').forEach(one => { one.open = true; })"
+    )
+    tab.wait_for_timeout(500)
+
+
 def test_before_a_run(browser: Browser, server: Server, say: Say, language: str) -> None:
     project = server.project(f"before_{language}")
     with shown(browser, f"{server.address}#lt/{project}/tags", locale=LOCALES[language]) as tab:
@@ -71,15 +80,13 @@ def test_before_a_run(browser: Browser, server: Server, say: Say, language: str)
         server.call(f"projects/{project}", {"settings": {"unet_lr": 1.0, "network_dim": 256}}, "PATCH")
         tab.reload()
         expect(tab.locator(".lt-commit .lt-notice-warning")).to_be_visible()
-        for fold in tab.locator(".lt-step:not([hidden]) .lt-rest details:not([open]) > summary").all():
-            if fold.is_visible():
-                fold.click()
+        unfold(tab)
         look(tab, "plan-unusual-all-settings", language)
         _dialogs(tab, say, language)
 
 
 def _dialogs(tab: Page, say: Say, language: str) -> None:
-    tab.get_by_role("button", name=say("ui.presets.more"), exact=True).click()
+    tab.get_by_role("button", name=say("ui.presets.more")).click()
     look(tab, "presets-menu", language)
     tab.get_by_role("menuitem", name=say("ui.presets.import")).click()
     look(tab, "presets-import", language)
@@ -108,7 +115,7 @@ def test_while_a_run_goes_on(browser: Browser, server: Server, say: Say, languag
         server.call("queue", {"project": other, "sweep": {"field": "unet_lr", "values": [1e-4, 2e-4]}})
     with shown(browser, f"{server.address}#lt/{project}/train", locale=LOCALES[language]) as tab:
         server.until(lambda status: status["step"] >= 35)
-        expect(tab.locator(".lt-chart svg")).to_be_visible()
+        expect(tab.locator(".lt-chart svg[role=img]")).to_be_visible()
         look(tab, "training-with-queue", language)
         tab.locator(".lt-shot").last.click()
         look(tab, "preview-enlarged", language)
@@ -137,8 +144,7 @@ def test_after_a_run(browser: Browser, server: Server, say: Say, language: str) 
     server.until(lambda status: status["state"] == "finished")
     with shown(browser, f"{server.address}#lt/{project}/results", locale=LOCALES[language]) as tab:
         expect(tab.locator("td.lt-best img")).to_be_visible()
-        for fold in tab.locator(".lt-step:not([hidden]) details:not([open]) > summary").all():
-            fold.click()
+        unfold(tab)
         tab.locator("td:not(.lt-best) img").last.focus()
         look(tab, "results-open", language)
         tab.locator("td.lt-best img").click()

@@ -83,7 +83,7 @@ class WebUI:
             return json.load(answer)
 
     def probe(self, code: str) -> Any:
-        """What ``out`` is after running ``code`` inside, where ``host`` and ``worker`` are known."""
+        """What ``out`` is after running ``code`` inside, where ``host``, ``worker`` and ``app`` are known."""
         out = self.call("/lora_trainer_probe", {"code": code})["out"]
         assert not (isinstance(out, dict) and "error" in out), out["error"]
         return out

@@ -16,7 +16,7 @@ def started(_: Any, app: Any) -> None:
     from lora_trainer.host import webui_app
 
     def probe(body: dict[str, Any] = BODY) -> dict[str, Any]:
-        found: dict[str, Any] = {"host": webui_app.host(), "worker": webui_app.worker(), "out": None}
+        found: dict[str, Any] = {"host": webui_app.host(), "worker": webui_app.worker(), "app": app, "out": None}
 
         def run() -> None:
             try:
