@@ -106,7 +106,7 @@ def test_ten_thousand_images_and_the_keyboard(browser: Browser, bench: Bench, ad
         tab.get_by_role("button", name="Show 1").first.click()
         expect(tab.get_by_text("Only: 1 images have too short a side.")).to_be_visible()
         tab.get_by_role("button", name="Start").click()
-        expect(tab.locator(".lt-news")).to_contain_text("have to be mended first")
+        expect(tab.locator(".lt-news")).to_contain_text("has to be mended first")
         assert not [body for _, path, body in bench.orders if path == "start"]
 
 
