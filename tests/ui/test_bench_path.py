@@ -90,7 +90,7 @@ def _drop(tab: Page, pictures: list[Path]) -> None:
     expect(zone).to_have_class(re.compile("lt-over"))
     zone.dispatch_event("drop", {"dataTransfer": carried})
     expect(tab.locator("[data-step=images] .lt-step-summary")).to_have_text("11 images")
-    expect(tab.get_by_text("1 files of other kinds were left out.")).to_be_visible()
+    expect(tab.get_by_text("1 file of another kind was left out.")).to_be_visible()
     expect(tab.locator(".lt-tile")).to_have_count(11)
     expect(tab.locator(".lt-tile img").first).to_have_js_property("complete", True)
 
