@@ -86,7 +86,7 @@ def prompts(character: str, count: int) -> list[str]:
         for name in list(INDEX)[:8]
         if name not in (CHARACTERS[character].body, CHARACTERS[character].detail, COLOUR)
     ]
-    asked = []
+    asked: list[str] = []
     while len(asked) < count:
         words = (f"{rng.choice(grounds)} background", rng.choice(SIZES), rng.choice(list(PLACES.values())))
         asked.append(", ".join((TRIGGERS[character], *words)))
