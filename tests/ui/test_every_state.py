@@ -125,6 +125,7 @@ def test_while_a_run_goes_on(browser: Browser, server: Server, say: Say, languag
         look(tab, "paused", language)
         tab.goto(f"{server.address}#lt/{other}/train")
         tab.reload()
+        expect(tab.locator(".lt-plan-sentence")).not_to_be_empty()
         look(tab, "another-one-is-paused", language)
         for entry in server.call("queue")["entries"]:
             server.call(f"queue/{entry['id']}", {}, "DELETE")
