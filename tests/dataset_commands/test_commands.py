@@ -138,6 +138,7 @@ def test_tags_and_what_to_bind(tmp_path: Path, run: Run) -> None:
 
 
 def test_tagging_with_a_model_that_is_there(tmp_path: Path, run: Run) -> None:
+    pytest.importorskip("onnxruntime")
     folder, model = tmp_path / "set", WD14[0]
     sound(folder, 3)
     (folder / "sound002.txt").unlink()

@@ -111,7 +111,7 @@ def test_the_order_can_change_and_entries_can_go(worker: FakeWorker, queue: Queu
 def test_what_waits_outlives_the_program(worker: FakeWorker, queue: Queue, tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         queue.add("p", named(name), changed=("epochs",))
-    until(lambda: states(queue)[0] == ("a", RUNNING))
+    until(lambda: queue.entries()[0].run == "run-a")
     later = FakeWorker()
     later.go.set()
     noted: list[tuple[str, str]] = []
