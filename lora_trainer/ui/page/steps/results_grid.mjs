@@ -65,6 +65,7 @@ export function resultsGrid(on) {
         replace(table, head(now.model), body(now, choice));
         if (focused) cellAt(table, now.row, now.column)?.focus();
         mark(table, now);
+        bringIn(node, table.querySelector(`.${MARKS.best.trim()}`));
         return now.model;
     }, go(row, column) {
         Object.assign(now, {row, column});
@@ -75,6 +76,14 @@ export function resultsGrid(on) {
         now.held = place;
         mark(table, now);
     }};
+}
+
+/** Where the columns do not fit, the suggested one is in sight all the same. */
+function bringIn(room, best) {
+    if (!best || room.scrollWidth <= room.clientWidth || room.dataset.brought) return;
+    room.dataset.brought = "yes"; // once: then the user moves it
+    const seen = room.getBoundingClientRect(), cell = best.getBoundingClientRect();
+    room.scrollLeft += Math.max(0, cell.right - seen.right + 8);
 }
 
 const head = (model) => make("thead", {}, make("tr", {}, make("th", {scope: "col", class: "lt-corner"}, say("results.epoch_column")),
