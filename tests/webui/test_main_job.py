@@ -155,6 +155,7 @@ def test_the_tab_trains_on_the_loaded_checkpoint(webui: WebUI, trained: dict[str
     assert title in ours(page).inner_text()
     open_step(page, "results")
     page.wait_for_selector("#lora_trainer [role=grid] img")
+    page.wait_for_function("() => [...document.querySelectorAll('[role=grid] img')].every(one => one.naturalWidth)")
 
 
 def test_the_first_step_comes_within_two_seconds(inside: WebUI, trained: dict[str, Any]) -> None:
