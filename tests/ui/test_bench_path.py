@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("playwright.sync_api")
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from lora_trainer.tagging.download import Sources
 from lora_trainer.tagging.models import WD14
@@ -21,18 +21,9 @@ from lora_trainer.ui.standalone import page
 from tests.api.fake import FakeWorker
 from tests.dataset.checks.sets import sound
 from tests.project.models import Colours, PaperHost, keep
-from tests.ui.pages import CHROMIUM, SLOW_MS, bad_for_some, launch, served, shoot, shown
+from tests.ui.pages import CHROMIUM, bad_for_some, served, shoot, shown
 
 pytestmark = [pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}"), pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=SLOW_MS)
-    with sync_playwright() as playwright:
-        started = launch(playwright)
-        yield started
-        started.close()
 
 
 @pytest.fixture()

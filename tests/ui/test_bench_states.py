@@ -9,10 +9,10 @@ import pytest
 
 pytest.importorskip("playwright.sync_api")
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests.ui.fake_bench_server import Bench, app
-from tests.ui.pages import CHROMIUM, SLOW_MS, bad_for_some, launch, served, shoot, shown
+from tests.ui.pages import CHROMIUM, bad_for_some, served, shoot, shown
 
 pytestmark = [pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}"), pytest.mark.slow]
 
@@ -22,15 +22,6 @@ FOUND = [
     dict(key="outlier", severity="note", what="2 say something else: <b>2girls</b>.", why="A wrong meaning is learnt.",
          help="Look at the images", remedy=False, images=[f"{5:016x}"]),
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=SLOW_MS)
-    with sync_playwright() as playwright:
-        started = launch(playwright)
-        yield started
-        started.close()
 
 
 @pytest.fixture()

@@ -14,10 +14,10 @@ import pytest
 
 pytest.importorskip("playwright.sync_api")
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from lora_trainer.language import translate
-from tests.ui.pages import CHROMIUM, SHOTS, SLOW_MS, bad_for_some, launch, look_at, shown
+from tests.ui.pages import CHROMIUM, SHOTS, bad_for_some, look_at, shown
 from tests.ui.real_server import Server
 
 pytestmark = [
@@ -27,15 +27,6 @@ pytestmark = [
 
 LOCALES = {"en": "en-US", "zh": "zh-CN"}
 Say = Callable[..., str]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=SLOW_MS)
-    with sync_playwright() as playwright:
-        started = launch(playwright)
-        yield started
-        started.close()
 
 
 @pytest.fixture()

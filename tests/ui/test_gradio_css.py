@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
@@ -11,11 +10,11 @@ import pytest
 pytest.importorskip("playwright.sync_api")
 
 from fastapi import FastAPI
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from lora_trainer.ui.tab import build
 from tests.ui.fake_run_server import FINISHED, Scene, app, made_grid
-from tests.ui.pages import CHROMIUM, SLOW_MS, launch, served
+from tests.ui.pages import CHROMIUM, SLOW_MS, served
 
 pytestmark = [pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}"), pytest.mark.slow]
 
@@ -33,15 +32,6 @@ LOOK = """(names) => [...document.querySelectorAll("#lora_trainer *:not(.lt-away
 })"""
 BRING = "() => import(new URL('./lora_trainer/v1/page/test/main.mjs', `${location.origin}/`))"
 MARK = {"plan": ".lt-plan-facts div", "results": "td.lt-best"}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=SLOW_MS)
-    with sync_playwright() as playwright:
-        started = launch(playwright)
-        yield started
-        started.close()
 
 
 def in_gradio(scene: Scene) -> FastAPI:

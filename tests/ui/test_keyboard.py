@@ -10,10 +10,10 @@ import pytest
 
 pytest.importorskip("playwright.sync_api")
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from lora_trainer.language import translate
-from tests.ui.pages import CHROMIUM, SLOW_MS, launch, shown
+from tests.ui.pages import CHROMIUM, shown
 from tests.ui.real_server import GHOST, Server
 
 pytestmark = [pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}"), pytest.mark.slow]
@@ -40,15 +40,6 @@ FOCUSED = """() => {
     });
     return {name: (label || node.textContent || node.value || "").trim(), tag: node.tagName, shown: inside, ring};
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=SLOW_MS)
-    with sync_playwright() as playwright:
-        started = launch(playwright)
-        yield started
-        started.close()
 
 
 @pytest.fixture()

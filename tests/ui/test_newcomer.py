@@ -12,10 +12,10 @@ import pytest
 
 pytest.importorskip("playwright.sync_api")
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from lora_trainer.language import translate
-from tests.ui.pages import CHROMIUM, SLOW_MS, bad_for_some, launch, look_at, shown
+from tests.ui.pages import CHROMIUM, bad_for_some, look_at, shown
 from tests.ui.real_server import GHOST, SHORT, Server, drop
 
 pytestmark = [pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}"), pytest.mark.slow]
@@ -35,15 +35,6 @@ document.addEventListener("click", (event) => {
     if (event.target.type === "radio") decide(event);
 }, true);
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=SLOW_MS)
-    with sync_playwright() as playwright:
-        started = launch(playwright)
-        yield started
-        started.close()
 
 
 @pytest.fixture()

@@ -11,10 +11,10 @@ import pytest
 
 pytest.importorskip("playwright.sync_api")
 
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from tests.ui.fake_run_server import FINISHED, Scene, app, made_grid, made_run
-from tests.ui.pages import CHROMIUM, SLOW_MS, bad_for_some, launch, served, shoot, shown
+from tests.ui.pages import CHROMIUM, bad_for_some, served, shoot, shown
 
 pytestmark = [pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}"), pytest.mark.slow]
 
@@ -22,15 +22,6 @@ APPLIES = """async (cases) => {
     const {applies} = await import(new URL("./lora_trainer/v1/page/test/settings_form.mjs", location.href));
     return cases.map(([needs, values]) => applies({needs}, values));
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=SLOW_MS)
-    with sync_playwright() as playwright:
-        started = launch(playwright)
-        yield started
-        started.close()
 
 
 @pytest.fixture()

@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("playwright.sync_api")
 
 import uvicorn
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests.ui.fake_run_server import FINISHED, Scene, app, made_grid
 
@@ -27,15 +27,6 @@ Open = Callable[..., Page]
 RUNNING: dict[str, Any] = {"state": "running", "step": 250}
 
 pytestmark = [pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}"), pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=SLOW_MS)
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
-        yield started
-        started.close()
 
 
 @pytest.fixture()

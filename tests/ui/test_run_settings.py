@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 
 pytest.importorskip("playwright.sync_api")
 
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from lora_trainer.api import plan as plan_routes
 from lora_trainer.api.schema import form
@@ -21,7 +20,7 @@ from lora_trainer.project.project import Project
 from lora_trainer.ui.standalone import page
 from tests.api.fake import FakeWorker
 from tests.project.models import PaperHost
-from tests.ui.pages import CHROMIUM, SLOW_MS, launch, served, shown
+from tests.ui.pages import CHROMIUM, served, shown
 from tests.ui.run_values import another
 
 pytestmark = [pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}"), pytest.mark.slow]
@@ -39,15 +38,6 @@ READ = """() => Object.fromEntries([...document.querySelectorAll(".lt-step [data
     node.dataset.field, {label: node.querySelector("label").textContent, name: node.querySelector("label").title,
     help: node.querySelector(".lt-help").textContent, of: node.querySelector("label").htmlFor,
     id: node.querySelector("input, select, textarea").id}]))"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=SLOW_MS)
-    with sync_playwright() as playwright:
-        started = launch(playwright)
-        yield started
-        started.close()
 
 
 def sound(project: Project, services: Services) -> Any:
